@@ -1,0 +1,26 @@
+//! The brain of an EcoRelay hub: one deterministic state machine that decides what happens to
+//! every message. No tokio, no libp2p, no clock, no sockets, no randomness of its own.
+//!
+//! The body (the `node` crate, or a test) owns the sockets, the store and the time. It feeds
+//! [`Hub::handle`] one [`Input`] at a time inside a store transaction, collects [`Effects`],
+//! lets the effects marked *now* out, commits, lets out those marked *after commit*; when the
+//! commit fails it rolls back and calls [`Hub::batch_failed`] instead. [`Hub::next_deadline`]
+//! says when to call again with [`Input::Tick`].
+//!
+//! Types to know: [`Hub`], [`HubConfig`], [`Input`], [`Effects`], the [`Store`] trait and its
+//! [`Write`]s, and [`MemoryStore`], which forgets exactly what was not committed.
+
+mod effects;
+mod hub;
+mod input;
+mod memory_store;
+mod store;
+
+pub use effects::{Effect, Effects, Tag};
+pub use hub::Hub;
+pub use input::{ConnId, HubConfig, Ids, Input, Origin, Tunables, Warning};
+pub use memory_store::MemoryStore;
+pub use store::{
+    AskRow, Durable, Found, GoneRow, GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxLoad,
+    MailboxRow, MemberRow, MessageKey, MessageRow, OpId, Pushed, Store, StoreError, Write,
+};

@@ -1,0 +1,394 @@
+//! What the brain needs of a store: a few reads and a list of writes. The body opens and ends
+//! the transactions; inside one, reads see the writes before them.
+
+use ecorelay_protocol::{Address, GroupEntryType, HubId, MessageKind, Name, PushResult};
+
+/// A mailbox: stable while names come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MailboxId(pub u32);
+
+/// A group on this hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupId(pub u32);
+
+/// A message's place: its mailbox and its number in it (from 1, increasing).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageKey {
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// The number in the mailbox.
+    pub seq: u32,
+}
+
+/// Why the store cannot do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No room on the disk.
+    #[error("the disk is full")]
+    Full,
+    /// Reading or writing failed.
+    #[error("the store cannot be read or written: {0}")]
+    Io(String),
+}
+
+/// A mailbox's own row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxRow {
+    /// Stable id.
+    pub id: MailboxId,
+    /// The name mail to which lands here.
+    pub name: Name,
+    /// When it was made, in ms.
+    pub created: u64,
+    /// When a session first owned it, in ms; `None` for a name never seen.
+    pub owned: Option<u64>,
+    /// When a session last owned it, in ms.
+    pub last_seen: u64,
+    /// The new name of the session that had this name, when it was renamed away.
+    pub renamed_to: Option<Name>,
+}
+
+/// A mailbox as it is loaded at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxLoad {
+    /// Its row.
+    pub row: MailboxRow,
+    /// The highest message number, 0 where there is none.
+    pub last_seq: u32,
+    /// Messages that nobody read.
+    pub unread: usize,
+    /// Read messages still kept.
+    pub read: usize,
+    /// Time of the oldest unread message, in ms.
+    pub oldest_unread: Option<u64>,
+}
+
+/// What a push path said of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// When, in ms.
+    pub ts: u64,
+    /// What it said.
+    pub result: PushResult,
+    /// Its name.
+    pub path: String,
+    /// Why, where it was not handed over.
+    pub detail: Option<String>,
+}
+
+/// A message in a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageRow {
+    /// Where it is.
+    pub key: MessageKey,
+    /// Its id, unique on this hub.
+    pub msg_id: String,
+    /// What kind it is.
+    pub kind: MessageKind,
+    /// Who sent it.
+    pub from: Address,
+    /// Whom it was sent to, as the address was then.
+    pub to: Address,
+    /// The text.
+    pub text: String,
+    /// The message it answers.
+    pub reply_to: Option<String>,
+    /// The ask it answers.
+    pub ask_id: Option<String>,
+    /// The group a system notice is about.
+    pub group: Option<Name>,
+    /// When it was accepted, in ms.
+    pub ts: u64,
+    /// Asks for attention.
+    pub urgent: bool,
+    /// What became of the push.
+    pub pushed: Option<Pushed>,
+    /// When it was read, in ms.
+    pub read: Option<u64>,
+    /// When it was answered, in ms, and with which message.
+    pub answered: Option<(u64, String)>,
+}
+
+/// What is left of a message that has left its mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoneRow {
+    /// Its id.
+    pub msg_id: String,
+    /// What kind it was.
+    pub kind: MessageKind,
+    /// Who sent it.
+    pub from: Address,
+    /// Whom it was sent to.
+    pub to: Address,
+    /// When it was accepted, in ms.
+    pub ts: u64,
+    /// When it was read, in ms.
+    pub read: Option<u64>,
+    /// When it left, in ms.
+    pub left: u64,
+}
+
+/// What the store knows of a message id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It is in a mailbox.
+    Message(Box<MessageRow>),
+    /// It was in a mailbox.
+    Gone(GoneRow),
+    /// It is in a group's history.
+    Group(GroupEntryRow),
+}
+
+/// A broadcast that can be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskRow {
+    /// Its id.
+    pub broadcast_id: String,
+    /// The asker's mailbox.
+    pub asker: MailboxId,
+    /// When, in ms.
+    pub ts: u64,
+}
+
+/// The place of an operation in a group's log, the same on every hub.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpId {
+    /// Lamport time.
+    pub lamport: u64,
+    /// The hub that wrote it.
+    pub hub: HubId,
+    /// Its number among that hub's operations in the group.
+    pub seq: u64,
+}
+
+/// A group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRow {
+    /// Id on this hub.
+    pub id: GroupId,
+    /// Id on every hub (a UUID).
+    pub uid: String,
+    /// Its name.
+    pub name: Name,
+    /// Its admin.
+    pub admin: Address,
+    /// When it was made, in ms.
+    pub created: u64,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberRow {
+    /// Who.
+    pub address: Address,
+    /// The last entry it has read; 0 for none.
+    pub last_read: u64,
+    /// When it joined, in ms.
+    pub joined: u64,
+}
+
+/// An entry of a group's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupEntryRow {
+    /// The group.
+    pub group: GroupId,
+    /// Increasing on this hub, from 1.
+    pub id: u64,
+    /// Its place in the replicated log.
+    pub op: OpId,
+    /// Its message id, unique on this hub.
+    pub msg_id: String,
+    /// When, in ms.
+    pub ts: u64,
+    /// The author.
+    pub from: Address,
+    /// A member's message or a system line.
+    pub entry_type: GroupEntryType,
+    /// The text.
+    pub text: String,
+}
+
+/// Everything durable that the brain keeps in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// All mailboxes, without their messages.
+    pub mailboxes: Vec<MailboxLoad>,
+    /// All groups with their members and the highest entry id.
+    pub groups: Vec<(GroupRow, Vec<MemberRow>, u64)>,
+    /// All broadcasts that can be answered.
+    pub asks: Vec<AskRow>,
+    /// The highest mailbox id ever used.
+    pub last_mailbox: u32,
+    /// The highest group id ever used.
+    pub last_group: u32,
+}
+
+/// One change of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Add or replace a mailbox's row.
+    PutMailbox(MailboxRow),
+    /// Remove a mailbox and its messages; their ids go to the gone ones.
+    DeleteMailbox {
+        /// Which.
+        id: MailboxId,
+        /// Now, in ms.
+        ts: u64,
+    },
+    /// Add a message; its id and key are new.
+    AppendMessage(Box<MessageRow>),
+    /// Note what became of a push.
+    MarkPushed {
+        /// Which message; one that is gone is ignored.
+        key: MessageKey,
+        /// What became of it.
+        pushed: Pushed,
+    },
+    /// Note that messages were read; those read before keep their time.
+    MarkRead {
+        /// Which.
+        keys: Vec<MessageKey>,
+        /// When, in ms.
+        ts: u64,
+    },
+    /// Note that a message was answered.
+    MarkAnswered {
+        /// Which.
+        key: MessageKey,
+        /// When, in ms.
+        ts: u64,
+        /// With which message.
+        by: String,
+    },
+    /// Remove the `count` oldest read messages of a mailbox; their ids go to the gone ones.
+    EvictRead {
+        /// Which mailbox.
+        mailbox: MailboxId,
+        /// How many.
+        count: usize,
+        /// Now, in ms.
+        ts: u64,
+    },
+    /// Remove the `count` oldest unread messages that a push path confirmed; their ids go to
+    /// the gone ones.
+    EvictHanded {
+        /// Which mailbox.
+        mailbox: MailboxId,
+        /// How many.
+        count: usize,
+        /// Now, in ms.
+        ts: u64,
+    },
+    /// Move all messages of one mailbox behind those of another, in order, numbered on from
+    /// `first_seq`.
+    MoveMessages {
+        /// From which mailbox.
+        from: MailboxId,
+        /// To which mailbox.
+        to: MailboxId,
+        /// The first new number.
+        first_seq: u32,
+    },
+    /// Forget the ids of messages that left before this time.
+    ForgetGone {
+        /// In ms.
+        before: u64,
+    },
+    /// Add a broadcast.
+    PutAsk(AskRow),
+    /// Remove a broadcast.
+    DeleteAsk {
+        /// Its id.
+        broadcast_id: String,
+    },
+    /// Add or replace a group's row.
+    PutGroup(GroupRow),
+    /// Remove a group, its members and its history.
+    DeleteGroup(GroupId),
+    /// Add or replace a member.
+    PutMember {
+        /// Of which group.
+        group: GroupId,
+        /// The member.
+        member: MemberRow,
+    },
+    /// Remove a member.
+    DeleteMember {
+        /// Of which group.
+        group: GroupId,
+        /// The member.
+        address: Address,
+    },
+    /// Add an entry to a group's history.
+    AppendGroupEntry(GroupEntryRow),
+    /// Remove the entries of a group below this id.
+    TrimGroup {
+        /// Which group.
+        group: GroupId,
+        /// The first id kept.
+        keep_from: u64,
+    },
+}
+
+/// A store with one open transaction.
+pub trait Store {
+    /// Returns everything the brain keeps in memory.
+    fn load(&mut self) -> Result<Durable, StoreError>;
+
+    /// Makes one change.
+    fn write(&mut self, write: Write) -> Result<(), StoreError>;
+
+    /// Returns what is known of a message id.
+    fn find(&mut self, msg_id: &str) -> Result<Option<Found>, StoreError>;
+
+    /// Returns the oldest unread messages of a mailbox: at most `limit`, and no more text than
+    /// `max_bytes` (UTF-8), but always one message where there is one.
+    fn unread(
+        &mut self,
+        mailbox: MailboxId,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<MessageRow>, StoreError>;
+
+    /// Returns the messages of a mailbox with a number above `seq`, bounded as in [`Store::unread`].
+    fn after(
+        &mut self,
+        mailbox: MailboxId,
+        seq: u32,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<MessageRow>, StoreError>;
+
+    /// Returns how many messages of a mailbox have a number above `seq`.
+    fn count_after(&mut self, mailbox: MailboxId, seq: u32) -> Result<usize, StoreError>;
+
+    /// Returns the oldest unread messages of a mailbox that no push path confirmed, bounded as
+    /// in [`Store::unread`].
+    fn unpushed(
+        &mut self,
+        mailbox: MailboxId,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<MessageRow>, StoreError>;
+
+    /// Returns entries of a group with an id above `after`, oldest first, bounded as in
+    /// [`Store::unread`].
+    fn group_entries(
+        &mut self,
+        group: GroupId,
+        after: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<GroupEntryRow>, StoreError>;
+
+    /// Returns how many entries of a group above id `after` were not written by `except`.
+    fn count_group_entries(
+        &mut self,
+        group: GroupId,
+        after: u64,
+        except: &Address,
+    ) -> Result<usize, StoreError>;
+
+    /// Returns the lowest entry id a group still has.
+    fn first_group_entry(&mut self, group: GroupId) -> Result<Option<u64>, StoreError>;
+}

@@ -1,0 +1,38 @@
+//! The words every part of EcoRelay shares: names, addresses, messages, error
+//! codes, limits, and the JSON lines of the local protocol (versions "5" and "6").
+//!
+//! No I/O, no async, no clock. Types to know: [`Name`] and [`Address`],
+//! [`Refusal`] with its [`ErrorCode`], [`Request`] (client to hub) and
+//! [`HubLine`] (hub to client).
+
+mod address;
+mod error;
+mod framing;
+pub mod limits;
+mod line;
+mod message;
+mod request;
+mod sanitize;
+mod time;
+
+pub use address::{Address, HubId, Name};
+pub use error::{ErrorCode, Refusal};
+pub use framing::{Framed, LineFramer};
+pub use line::{
+    GroupMemberInfo, GroupSummary, HubLine, InboxEntry, Me, PeerInfo, Push, Received, RoomSummary,
+};
+pub use message::{
+    DeliveryState, GroupEntry, GroupEntryType, MessageKind, MessageTrace, PushResult, SendStatus,
+    TraceStep,
+};
+pub use request::{
+    GroupRequest, ImportGroup, ImportMailbox, ImportMessage, ImportText, Incoming, Register,
+    Request, Scope, SendMessage, decode_request,
+};
+pub use sanitize::{fence, header_line, visible};
+pub use time::iso_ms;
+
+/// Version of the local protocol that reference clients speak.
+pub const PROTOCOL_V5: &str = "5";
+/// Version of the local protocol that our own channel and command line speak.
+pub const PROTOCOL_V6: &str = "6";

@@ -1,0 +1,2 @@
+//! The `ecorelay` command.
+fn main() {}
