@@ -1,0 +1,149 @@
+//! `config.toml`: every setting is optional; a wrong one is refused with its place.
+
+use crate::{ConfigError, DataDir};
+use ecorelay_protocol::{HubId, limits};
+use serde::Deserialize;
+
+/// The port of the WebSocket endpoint when nobody sets one.
+const WS_PORT: u16 = 19_736;
+
+/// All settings, with their defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// This hub's human name; made from the host name where it is missing.
+    pub hub_id: Option<HubId>,
+    /// Port of the WebSocket endpoint on 127.0.0.1; 0 switches it off. `ECORELAY_WS_PORT` wins.
+    pub ws_port: u16,
+    /// Log level: `error`, `warn`, `info`, `debug` or `trace`.
+    pub log_level: String,
+    /// Bounds.
+    pub limits: LimitSettings,
+}
+
+/// The `[limits]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    /// Pushes one sender may cause at once; more are stored quietly.
+    pub push_burst: u32,
+    /// Pushes one sender may cause per minute in the long run.
+    pub push_per_minute: u32,
+    /// Pushes within one pair of peers at once.
+    pub conversation_burst: u32,
+    /// Pushes within one pair of peers per minute.
+    pub conversation_per_minute: u32,
+    /// Broadcasts per session and minute.
+    pub broadcasts_per_minute: u32,
+    /// Unread messages per mailbox.
+    pub mailbox_unread: usize,
+    /// Read messages kept per mailbox.
+    pub mailbox_read_kept: usize,
+    /// Sessions per hub.
+    pub sessions: usize,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            push_burst: 1_000,
+            push_per_minute: 600,
+            conversation_burst: 400,
+            conversation_per_minute: 60,
+            broadcasts_per_minute: 30,
+            mailbox_unread: limits::MAILBOX_UNREAD,
+            mailbox_read_kept: limits::MAILBOX_READ_KEPT,
+            sessions: limits::SESSIONS,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hub_id: None,
+            ws_port: WS_PORT,
+            log_level: "info".into(),
+            limits: LimitSettings::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Returns the settings in `config.toml` of this data directory, or the defaults where
+    /// there is no such file; `ECORELAY_WS_PORT` overrides `ws_port`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a setting is unknown or wrong.
+    pub fn load(dir: &DataDir) -> Result<Self, ConfigError> {
+        let path = dir.config_file();
+        let mut config = match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text, &path.display().to_string())?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Self::default(),
+            Err(source) => {
+                return Err(ConfigError::Io {
+                    action: "cannot read",
+                    path: path.display().to_string(),
+                    source,
+                    remedy: "The file must be yours and readable.",
+                });
+            }
+        };
+        if let Ok(port) = std::env::var("ECORELAY_WS_PORT") {
+            config.ws_port = port.trim().parse().map_err(|_| ConfigError::Invalid {
+                place: "ECORELAY_WS_PORT".into(),
+                message: format!(
+                    "\"{port}\" is not a port from 0 to 65535 (0 switches the endpoint off)"
+                ),
+            })?;
+        }
+        Ok(config)
+    }
+
+    fn parse(text: &str, place: &str) -> Result<Self, ConfigError> {
+        let invalid = |message: String| ConfigError::Invalid {
+            place: place.to_owned(),
+            message,
+        };
+        let config: Self = toml::from_str(text).map_err(|e| invalid(e.to_string()))?;
+        if !["error", "warn", "info", "debug", "trace"].contains(&config.log_level.as_str()) {
+            return Err(invalid(format!(
+                "log_level \"{}\" is not one of error, warn, info, debug, trace",
+                config.log_level
+            )));
+        }
+        let l = &config.limits;
+        for (name, value, least, most) in [
+            ("mailbox_unread", l.mailbox_unread, 1, 100_000),
+            ("mailbox_read_kept", l.mailbox_read_kept, 1, 100_000),
+            ("sessions", l.sessions, 1, 10_000),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(invalid(format!(
+                    "limits.{name} must be from {least} to {most}"
+                )));
+            }
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_or_wrong_setting_is_named() {
+        for (text, word) in [
+            ("hub_idd = \"x\"", "hub_idd"),
+            ("hub_id = \"a b\"", "hub id"),
+            ("ws_port = 70000", "ws_port"),
+            ("log_level = \"loud\"", "loud"),
+            ("[limits]\nsessions = 0", "sessions"),
+        ] {
+            let error = Config::parse(text, "config.toml").unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+        assert_eq!(Config::parse("", "config.toml").unwrap(), Config::default());
+    }
+}
