@@ -1,4 +1,377 @@
-//! A store in memory.
+//! A store in memory, for tests and the simulator: the reference for what every store does.
+
+use crate::store::{
+    AskRow, Durable, Found, GoneRow, GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxLoad,
+    MailboxRow, MemberRow, MessageKey, MessageRow, Store, StoreError, Write,
+};
+use ecorelay_protocol::{Address, PushResult};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 /// A store in memory that forgets exactly what was not committed.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryStore {}
+pub struct MemoryStore {
+    working: Tables,
+    committed: Tables,
+    /// Writes since the last commit.
+    redo: Vec<Write>,
+    /// Every write fails with this error while it is set.
+    failing: Option<StoreError>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Tables {
+    mailboxes: BTreeMap<MailboxId, MailboxRow>,
+    messages: BTreeMap<MessageKey, Arc<MessageRow>>,
+    keys: BTreeMap<String, MessageKey>,
+    gone: BTreeMap<String, GoneRow>,
+    asks: BTreeMap<String, AskRow>,
+    groups: BTreeMap<GroupId, GroupRow>,
+    members: BTreeMap<(GroupId, Address), MemberRow>,
+    entries: BTreeMap<(GroupId, u64), GroupEntryRow>,
+    last_mailbox: u32,
+    last_group: u32,
+}
+
+impl MemoryStore {
+    /// Makes the writes since the last commit durable.
+    ///
+    /// # Errors
+    /// While the store is set to fail.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        if let Some(error) = &self.failing {
+            return Err(error.clone());
+        }
+        for write in self.redo.drain(..) {
+            self.committed.apply(write);
+        }
+        Ok(())
+    }
+
+    /// Forgets the writes since the last commit; what a crash does.
+    pub fn rollback(&mut self) {
+        if !self.redo.is_empty() {
+            self.redo.clear();
+            self.working = self.committed.clone();
+        }
+    }
+
+    /// Makes every commit fail with this error, or no longer.
+    pub fn set_failing(&mut self, error: Option<StoreError>) {
+        self.failing = error;
+    }
+
+    /// Returns every message in every mailbox, in order.
+    pub fn messages(&self) -> impl Iterator<Item = &MessageRow> {
+        self.working.messages.values().map(AsRef::as_ref)
+    }
+
+    /// Returns how many rows the store holds, for bounds.
+    pub fn rows(&self) -> usize {
+        let t = &self.working;
+        t.mailboxes.len() + t.messages.len() + t.gone.len() + t.asks.len() + t.entries.len()
+    }
+}
+
+impl Tables {
+    fn mailbox(&self, id: MailboxId) -> impl DoubleEndedIterator<Item = &Arc<MessageRow>> {
+        self.after(id, 0)
+    }
+
+    fn after(&self, id: MailboxId, seq: u32) -> impl DoubleEndedIterator<Item = &Arc<MessageRow>> {
+        let from = MessageKey {
+            mailbox: id,
+            seq: seq.saturating_add(1),
+        };
+        let to = MessageKey {
+            mailbox: id,
+            seq: u32::MAX,
+        };
+        self.messages.range(from..=to).map(|(_, row)| row)
+    }
+
+    fn change(&mut self, key: MessageKey, change: impl FnOnce(&mut MessageRow)) {
+        if let Some(row) = self.messages.get_mut(&key) {
+            change(Arc::make_mut(row));
+        }
+    }
+
+    fn remove(&mut self, keys: &[MessageKey], ts: u64) -> usize {
+        for key in keys {
+            if let Some(row) = self.messages.remove(key) {
+                self.keys.remove(&row.msg_id);
+                let gone = GoneRow {
+                    msg_id: row.msg_id.clone(),
+                    kind: row.kind,
+                    from: row.from.clone(),
+                    to: row.to.clone(),
+                    ts: row.ts,
+                    read: row.read,
+                    left: ts,
+                };
+                self.gone.insert(row.msg_id.clone(), gone);
+            }
+        }
+        keys.len()
+    }
+
+    fn apply(&mut self, write: Write) -> usize {
+        match write {
+            Write::PutMailbox(row) => {
+                self.last_mailbox = self.last_mailbox.max(row.id.0);
+                self.mailboxes.insert(row.id, row);
+            }
+            Write::DeleteMailbox { id, ts } => {
+                self.mailboxes.remove(&id);
+                let keys: Vec<_> = self.mailbox(id).map(|m| m.key).collect();
+                return self.remove(&keys, ts);
+            }
+            Write::AppendMessage(row) => {
+                self.keys.insert(row.msg_id.clone(), row.key);
+                self.messages.insert(row.key, Arc::new(*row));
+            }
+            Write::MarkPushed { key, pushed } => self.change(key, |row| row.pushed = Some(pushed)),
+            Write::MarkRead { keys, ts } => {
+                for key in keys {
+                    self.change(key, |row| row.read = row.read.or(Some(ts)));
+                }
+            }
+            Write::MarkAnswered { key, ts, by } => {
+                self.change(key, |row| row.answered = Some((ts, by)));
+            }
+            Write::EvictRead { mailbox, count, ts } => {
+                let read = self.mailbox(mailbox).filter(|m| m.read.is_some());
+                let keys: Vec<_> = read.take(count).map(|m| m.key).collect();
+                return self.remove(&keys, ts);
+            }
+            Write::EvictHanded { mailbox, count, ts } => {
+                let handed = self
+                    .mailbox(mailbox)
+                    .filter(|m| m.read.is_none() && is_handed(m));
+                let keys: Vec<_> = handed.take(count).map(|m| m.key).collect();
+                return self.remove(&keys, ts);
+            }
+            Write::MoveMessages {
+                from,
+                to,
+                first_seq,
+            } => {
+                let rows: Vec<_> = self.mailbox(from).cloned().collect();
+                for (row, seq) in rows.iter().zip(first_seq..) {
+                    let mut moved = MessageRow::clone(row);
+                    moved.key = MessageKey { mailbox: to, seq };
+                    self.messages.remove(&row.key);
+                    self.keys.insert(moved.msg_id.clone(), moved.key);
+                    self.messages.insert(moved.key, Arc::new(moved));
+                }
+                return rows.len();
+            }
+            Write::RenameAuthor { old, new } => {
+                for row in self.messages.values_mut().filter(|m| m.from == old) {
+                    Arc::make_mut(row).from = new.clone();
+                }
+                for row in self.gone.values_mut().filter(|m| m.from == old) {
+                    row.from = new.clone();
+                }
+                for entry in self.entries.values_mut().filter(|e| e.from == old) {
+                    entry.from = new.clone();
+                }
+            }
+            Write::ForgetGone { before } => self.gone.retain(|_, row| row.left >= before),
+            Write::PutAsk(row) => {
+                self.asks.insert(row.broadcast_id.clone(), row);
+            }
+            Write::DeleteAsk { broadcast_id } => {
+                self.asks.remove(&broadcast_id);
+            }
+            Write::PutGroup(row) => {
+                self.last_group = self.last_group.max(row.id.0);
+                self.groups.insert(row.id, row);
+            }
+            Write::DeleteGroup(id) => {
+                self.groups.remove(&id);
+                self.members.retain(|(group, _), _| *group != id);
+                self.entries.retain(|(group, _), _| *group != id);
+            }
+            Write::PutMember { group, member } => {
+                self.members.insert((group, member.address.clone()), member);
+            }
+            Write::DeleteMember { group, address } => {
+                self.members.remove(&(group, address));
+            }
+            Write::AppendGroupEntry(row) => {
+                self.entries.insert((row.group, row.id), row);
+            }
+            Write::TrimGroup { group, keep_from } => {
+                self.entries
+                    .retain(|(g, id), _| *g != group || *id >= keep_from);
+            }
+        }
+        0
+    }
+}
+
+fn is_handed(row: &MessageRow) -> bool {
+    row.pushed
+        .as_ref()
+        .is_some_and(|p| p.result == PushResult::Handed)
+}
+
+/// Returns the first rows: at most `limit`, no more text than `max_bytes`, but at least one.
+fn bounded<T: Clone>(
+    rows: impl Iterator<Item = T>,
+    limit: usize,
+    max_bytes: usize,
+    bytes: impl Fn(&T) -> usize,
+) -> Vec<T> {
+    let mut sum = 0;
+    rows.take(limit)
+        .enumerate()
+        .take_while(|(n, row)| {
+            sum += bytes(row);
+            *n == 0 || sum <= max_bytes
+        })
+        .map(|(_, row)| row)
+        .collect()
+}
+
+fn page<'a>(
+    rows: impl Iterator<Item = &'a Arc<MessageRow>>,
+    limit: usize,
+    max_bytes: usize,
+) -> Vec<MessageRow> {
+    bounded(rows.cloned(), limit, max_bytes, |row| row.text.len())
+        .into_iter()
+        .map(|row| MessageRow::clone(&row))
+        .collect()
+}
+
+impl Store for MemoryStore {
+    fn load(&mut self) -> Result<Durable, StoreError> {
+        let t = &self.working;
+        let mailboxes = t.mailboxes.values().map(|row| {
+            let messages = || t.mailbox(row.id);
+            MailboxLoad {
+                row: row.clone(),
+                last_seq: messages().next_back().map_or(0, |m| m.key.seq),
+                unread: messages().filter(|m| m.read.is_none()).count(),
+                read: messages().filter(|m| m.read.is_some()).count(),
+                oldest_unread: messages().find(|m| m.read.is_none()).map(|m| m.ts),
+            }
+        });
+        let groups = t.groups.values().map(|row| {
+            let members = t.members.iter().filter(|((g, _), _)| *g == row.id);
+            let last = t
+                .entries
+                .range((row.id, 0)..=(row.id, u64::MAX))
+                .next_back();
+            (
+                row.clone(),
+                members.map(|(_, m)| m.clone()).collect(),
+                last.map_or(0, |((_, id), _)| *id),
+            )
+        });
+        Ok(Durable {
+            mailboxes: mailboxes.collect(),
+            groups: groups.collect(),
+            asks: t.asks.values().cloned().collect(),
+            last_mailbox: t.last_mailbox,
+            last_group: t.last_group,
+        })
+    }
+
+    fn write(&mut self, write: Write) -> Result<usize, StoreError> {
+        self.redo.push(write.clone());
+        Ok(self.working.apply(write))
+    }
+
+    fn find(&mut self, msg_id: &str) -> Result<Option<Found>, StoreError> {
+        let t = &self.working;
+        if let Some(key) = t.keys.get(msg_id) {
+            let row = t
+                .messages
+                .get(key)
+                .map(|row| Box::new(MessageRow::clone(row)));
+            return Ok(row.map(Found::Message));
+        }
+        if let Some(gone) = t.gone.get(msg_id) {
+            return Ok(Some(Found::Gone(gone.clone())));
+        }
+        let entry = t.entries.values().find(|e| e.msg_id == msg_id);
+        Ok(entry.cloned().map(Found::Group))
+    }
+
+    fn unread(
+        &mut self,
+        mailbox: MailboxId,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        let rows = self.working.mailbox(mailbox).filter(|m| m.read.is_none());
+        Ok(page(rows, limit, max_bytes))
+    }
+
+    fn after(
+        &mut self,
+        mailbox: MailboxId,
+        seq: u32,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        Ok(page(self.working.after(mailbox, seq), limit, max_bytes))
+    }
+
+    fn count_after(&mut self, mailbox: MailboxId, seq: u32) -> Result<usize, StoreError> {
+        Ok(self.working.after(mailbox, seq).count())
+    }
+
+    fn unpushed(
+        &mut self,
+        mailbox: MailboxId,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        let rows = self
+            .working
+            .mailbox(mailbox)
+            .filter(|m| m.read.is_none() && !is_handed(m));
+        Ok(page(rows, limit, max_bytes))
+    }
+
+    fn group_entries(
+        &mut self,
+        group: GroupId,
+        after: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<GroupEntryRow>, StoreError> {
+        let rows = self
+            .working
+            .entries
+            .range((group, after.saturating_add(1))..=(group, u64::MAX));
+        Ok(bounded(
+            rows.map(|(_, e)| e.clone()),
+            limit,
+            max_bytes,
+            |e| e.text.len(),
+        ))
+    }
+
+    fn count_group_entries(
+        &mut self,
+        group: GroupId,
+        after: u64,
+        except: &Address,
+    ) -> Result<usize, StoreError> {
+        let rows = self
+            .working
+            .entries
+            .range((group, after.saturating_add(1))..=(group, u64::MAX));
+        Ok(rows.filter(|(_, e)| e.from != *except).count())
+    }
+
+    fn first_group_entry(&mut self, group: GroupId) -> Result<Option<u64>, StoreError> {
+        let mut rows = self.working.entries.range((group, 0)..=(group, u64::MAX));
+        Ok(rows.next().map(|((_, id), _)| *id))
+    }
+}

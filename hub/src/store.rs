@@ -289,6 +289,14 @@ pub enum Write {
         /// The first new number.
         first_seq: u32,
     },
+    /// Write a peer's new name into every message and group entry it sent, so that answers
+    /// find it and the next holder of the old name is not taken for it.
+    RenameAuthor {
+        /// As it was.
+        old: Address,
+        /// As it is.
+        new: Address,
+    },
     /// Forget the ids of messages that left before this time.
     ForgetGone {
         /// In ms.
@@ -335,8 +343,8 @@ pub trait Store {
     /// Returns everything the brain keeps in memory.
     fn load(&mut self) -> Result<Durable, StoreError>;
 
-    /// Makes one change.
-    fn write(&mut self, write: Write) -> Result<(), StoreError>;
+    /// Makes one change and returns how many messages it removed or moved (0 for other changes).
+    fn write(&mut self, write: Write) -> Result<usize, StoreError>;
 
     /// Returns what is known of a message id.
     fn find(&mut self, msg_id: &str) -> Result<Option<Found>, StoreError>;
