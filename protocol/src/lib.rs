@@ -30,7 +30,7 @@ pub use request::{
     Request, Scope, SendMessage, decode_request,
 };
 pub use sanitize::{fence, header_line, visible};
-pub use time::iso_ms;
+pub use time::{iso_ms, parse_iso_ms};
 
 /// Version of the local protocol that reference clients speak.
 pub const PROTOCOL_V5: &str = "5";
