@@ -1,0 +1,140 @@
+//! The table of assistants. A new assistant is a new row; nothing else branches on its name.
+
+use crate::generic::GENERIC;
+
+/// When a channel takes its name at the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// As soon as the client says that it is initialized.
+    AtStart,
+    /// At the first tool call: the client also starts instances only to list their tools, and
+    /// those must not show up as sessions.
+    AtFirstCall,
+}
+
+/// What becomes of a `notifications/claude/channel` notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelNotifications {
+    /// The client shows what it is sent.
+    Shown,
+    /// The client may drop it without saying so.
+    MayBeDropped {
+        /// Why, in one sentence for the sender.
+        detail: &'static str,
+    },
+    /// The client knows no such notification.
+    Ignored,
+}
+
+/// One assistant.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Assistant {
+    /// The stable name that peers see.
+    pub id: &'static str,
+    /// The names it gives as `clientInfo.name`.
+    pub client_names: &'static [&'static str],
+    /// When its channel registers.
+    pub registration: Registration,
+    /// What it does with channel notifications.
+    pub notifications: ChannelNotifications,
+    /// Its sessions may have an inbox socket (see [`crate::claude_code`]).
+    pub inbox_socket: bool,
+}
+
+/// Every assistant known by name. Source: recorded `initialize` requests.
+static ASSISTANTS: [Assistant; 6] = [
+    crate::claude_code::CLAUDE_CODE,
+    Assistant {
+        id: "codex",
+        client_names: &["codex-mcp-client"],
+        // Codex starts an instance of a few milliseconds for every inventory of its servers.
+        registration: Registration::AtFirstCall,
+        notifications: ChannelNotifications::Ignored,
+        inbox_socket: false,
+    },
+    Assistant {
+        id: "opencode",
+        client_names: &["opencode"],
+        registration: Registration::AtStart,
+        notifications: ChannelNotifications::Ignored,
+        inbox_socket: false,
+    },
+    Assistant {
+        id: "copilot-cli",
+        client_names: &["copilot-cli"],
+        registration: Registration::AtStart,
+        notifications: ChannelNotifications::Ignored,
+        inbox_socket: false,
+    },
+    Assistant {
+        id: "gemini-cli",
+        client_names: &["gemini-cli-mcp-client"],
+        registration: Registration::AtStart,
+        notifications: ChannelNotifications::Ignored,
+        inbox_socket: false,
+    },
+    Assistant {
+        id: "cline",
+        client_names: &["@cline/core"],
+        registration: Registration::AtStart,
+        notifications: ChannelNotifications::Ignored,
+        inbox_socket: false,
+    },
+];
+
+impl Assistant {
+    /// Returns the assistant that presents itself as `client_name`; the generic row for a name
+    /// that nobody knows.
+    pub fn of_client(client_name: &str) -> &'static Self {
+        ASSISTANTS
+            .iter()
+            .find(|assistant| assistant.client_names.contains(&client_name))
+            .unwrap_or(&GENERIC)
+    }
+
+    /// Returns whether this is the row for clients that nobody knows.
+    pub fn is_generic(&self) -> bool {
+        self.client_names.is_empty()
+    }
+
+    /// Returns the name peers see: the row's own, or the client's where the row is generic.
+    pub fn agent<'a>(&'a self, client_name: &'a str) -> &'a str {
+        if self.is_generic() && !client_name.is_empty() {
+            client_name
+        } else {
+            self.id
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_known_by_the_name_they_give() {
+        assert_eq!(Assistant::of_client("claude-code").id, "claude-code");
+        let codex = Assistant::of_client("codex-mcp-client");
+        assert_eq!(codex.registration, Registration::AtFirstCall);
+        assert_eq!(codex.notifications, ChannelNotifications::Ignored);
+    }
+
+    #[test]
+    fn an_unknown_client_keeps_its_own_name() {
+        let row = Assistant::of_client("my-client");
+        assert!(row.is_generic());
+        assert_eq!(row.agent("my-client"), "my-client");
+        assert_eq!(row.agent(""), "unknown");
+        let claude = Assistant::of_client("claude-code");
+        assert_eq!(claude.agent("claude-code"), "claude-code");
+    }
+
+    #[test]
+    fn no_client_name_stands_in_two_rows() {
+        let mut names: Vec<_> = ASSISTANTS.iter().flat_map(|a| a.client_names).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

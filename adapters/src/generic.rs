@@ -1,0 +1,13 @@
+//! Clients that nobody knows by name.
+
+use crate::{Assistant, ChannelNotifications, Registration};
+
+/// The row of a client without a row: it is taken at its word that it shows notifications,
+/// because only a client made for them would start a channel without being in the table.
+pub(crate) static GENERIC: Assistant = Assistant {
+    id: "unknown",
+    client_names: &[],
+    registration: Registration::AtStart,
+    notifications: ChannelNotifications::Shown,
+    inbox_socket: true,
+};

@@ -1,0 +1,60 @@
+//! What a channel's process finds around it, read once, so that everything that depends on it
+//! can be tried without touching a real environment.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// The parts of the environment that matter to a channel.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// `RELAY_PEER_ID`: the name a person wants for this session.
+    pub peer_id: Option<String>,
+    /// `ECORELAY_PUSH`: the push path a person wants.
+    pub push: Option<String>,
+    /// `CLAUDE_CODE_MESSAGING_SOCKET`: the session's inbox socket.
+    pub inbox_socket: Option<PathBuf>,
+    /// `CLAUDE_CODE_MESSAGING_TOKEN`: what the inbox socket may ask for first.
+    pub inbox_token: Option<String>,
+    /// Folders that may hold `sessions/<pid>.json` of Claude Code, likeliest first.
+    pub claude_dirs: Vec<PathBuf>,
+    /// Process id of the client that started this channel; 0 where it is not known.
+    pub parent: u32,
+    /// The session's working directory.
+    pub cwd: PathBuf,
+}
+
+impl Surroundings {
+    /// Returns what stands around this process; `parent` is the process id of its parent.
+    pub fn of_process(parent: u32) -> Self {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name).map(|value| value.to_string_lossy().into_owned());
+        let config = set("CLAUDE_CONFIG_DIR").map(PathBuf::from);
+        let home = std::env::home_dir()
+            .filter(|home| !home.as_os_str().is_empty())
+            .map(|home| home.join(".claude"));
+        Self {
+            peer_id: text("RELAY_PEER_ID"),
+            push: text("ECORELAY_PUSH"),
+            inbox_socket: set("CLAUDE_CODE_MESSAGING_SOCKET").map(PathBuf::from),
+            inbox_token: text("CLAUDE_CODE_MESSAGING_TOKEN"),
+            claude_dirs: config.into_iter().chain(home).collect(),
+            parent,
+            cwd: std::env::current_dir().unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Debug for Surroundings {
+    /// Leaves the token out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("peer_id", &self.peer_id)
+            .field("push", &self.push)
+            .field("inbox_socket", &self.inbox_socket)
+            .field("inbox_token", &self.inbox_token.as_ref().map(|_| "…"))
+            .field("claude_dirs", &self.claude_dirs)
+            .field("parent", &self.parent)
+            .field("cwd", &self.cwd)
+            .finish()
+    }
+}
