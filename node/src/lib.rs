@@ -1,1 +1,4 @@
-//! Not yet written.
+//! The EcoRelay hub daemon, and the library to embed one.
+
+mod platform;
+pub mod store;

@@ -1,0 +1,225 @@
+//! How the brain's values stand in columns.
+
+use ecorelay_hub::{
+    GoneRow, GroupEntryRow, GroupId, MailboxId, MessageKey, MessageRow, OpId, Pushed, StoreError,
+};
+use ecorelay_protocol::{GroupEntryType, MessageKind, PushResult};
+use rusqlite::Row;
+use rusqlite::types::Type;
+use std::str::FromStr;
+
+/// The columns of a message, in the order [`message`] reads them.
+macro_rules! message_columns {
+    () => {
+        "id, msg_id, kind, sender, recipient, ts, urgent, read, pushed, push_result, push_path, \
+         push_detail, answered, answered_with, reply_to, ask_id, about_group, body"
+    };
+}
+
+/// The columns of a gone message, in the order [`gone`] reads them.
+macro_rules! gone_columns {
+    () => {
+        "msg_id, kind, sender, recipient, ts, read, left_at"
+    };
+}
+
+/// The columns of a group entry, in the order [`group_entry`] reads them.
+macro_rules! group_entry_columns {
+    () => {
+        "id, msg_id, lamport, op_hub, op_seq, ts, entry_type, sender, body"
+    };
+}
+
+pub(super) use {gone_columns, group_entry_columns, message_columns};
+
+/// What `push_result` holds for a push path that confirmed.
+pub(super) const HANDED: i64 = 0;
+
+/// Returns a number of the brain as SQLite keeps it. Times, counts and ids stay far below 2^63.
+pub(super) fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Returns a number of SQLite as the brain keeps it.
+pub(super) fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// Returns the place of row `low` within the range that belongs to `high`.
+pub(super) fn place(high: u32, low: u64) -> Result<i64, StoreError> {
+    let too_many = || StoreError::Io("a mailbox or group has too many entries".into());
+    let low = u32::try_from(low).map_err(|_| too_many())?;
+    i64::try_from(u64::from(high) << 32 | u64::from(low)).map_err(|_| too_many())
+}
+
+/// Returns the place of the first and of the last row that can belong to `high`.
+pub(super) fn range(high: u32) -> Result<(i64, i64), StoreError> {
+    Ok((place(high, 0)?, place(high, u32::MAX.into())?))
+}
+
+/// Returns the two halves of a place.
+fn halves(place: i64) -> (u32, u32) {
+    ((place >> 32) as u32, place as u32)
+}
+
+/// Returns the number in a mailbox or group of the row at this place.
+pub(super) fn low(place: i64) -> u32 {
+    halves(place).1
+}
+
+pub(super) fn kind_code(kind: MessageKind) -> i64 {
+    match kind {
+        MessageKind::Message => 0,
+        MessageKind::Ask => 1,
+        MessageKind::Reply => 2,
+        MessageKind::Room => 3,
+        MessageKind::Group => 4,
+        MessageKind::System => 5,
+    }
+}
+
+pub(super) fn result_code(result: PushResult) -> i64 {
+    match result {
+        PushResult::Handed => HANDED,
+        PushResult::Refused => 1,
+        PushResult::Unknown => 2,
+    }
+}
+
+pub(super) fn entry_type_code(entry_type: GroupEntryType) -> i64 {
+    match entry_type {
+        GroupEntryType::Message => 0,
+        GroupEntryType::System => 1,
+    }
+}
+
+fn damaged(column: usize, what: &str) -> rusqlite::Error {
+    let source = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Null, Box::new(source))
+}
+
+fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageKind> {
+    Ok(match row.get(column)? {
+        0 => MessageKind::Message,
+        1 => MessageKind::Ask,
+        2 => MessageKind::Reply,
+        3 => MessageKind::Room,
+        4 => MessageKind::Group,
+        5 => MessageKind::System,
+        n => return Err(damaged(column, &format!("{n} is not a kind of message"))),
+    })
+}
+
+fn push_result(row: &Row<'_>, column: usize) -> rusqlite::Result<PushResult> {
+    Ok(match row.get(column)? {
+        HANDED => PushResult::Handed,
+        1 => PushResult::Refused,
+        2 => PushResult::Unknown,
+        n => return Err(damaged(column, &format!("{n} is not a push result"))),
+    })
+}
+
+fn entry_type(row: &Row<'_>, column: usize) -> rusqlite::Result<GroupEntryType> {
+    Ok(match row.get(column)? {
+        0 => GroupEntryType::Message,
+        1 => GroupEntryType::System,
+        n => return Err(damaged(column, &format!("{n} is not a kind of entry"))),
+    })
+}
+
+/// Returns a time or count.
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get(column).map(unsigned)
+}
+
+/// Returns a time that may be missing.
+pub(super) fn optional_number(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(unsigned))
+}
+
+/// Returns a name, address or hub id.
+pub(super) fn word<T: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse()
+        .map_err(|_| damaged(column, "not a valid name, address or hub id"))
+}
+
+/// Returns a name that may be missing.
+pub(super) fn optional_word<T: FromStr>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(column)?.as_str_or_null()? {
+        None => Ok(None),
+        Some(_) => word(row, column).map(Some),
+    }
+}
+
+/// Returns the message in a row of `message_columns`.
+pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+    let (mailbox, seq) = halves(row.get(0)?);
+    let pushed = match optional_number(row, 8)? {
+        None => None,
+        Some(ts) => Some(Pushed {
+            ts,
+            result: push_result(row, 9)?,
+            path: row.get(10)?,
+            detail: row.get(11)?,
+        }),
+    };
+    let answered = match optional_number(row, 12)? {
+        None => None,
+        Some(ts) => Some((ts, row.get(13)?)),
+    };
+    Ok(MessageRow {
+        key: MessageKey {
+            mailbox: MailboxId(mailbox),
+            seq,
+        },
+        msg_id: row.get(1)?,
+        kind: kind(row, 2)?,
+        from: word(row, 3)?,
+        to: word(row, 4)?,
+        ts: number(row, 5)?,
+        urgent: row.get(6)?,
+        read: optional_number(row, 7)?,
+        pushed,
+        answered,
+        reply_to: row.get(14)?,
+        ask_id: row.get(15)?,
+        group: optional_word(row, 16)?,
+        text: row.get(17)?,
+    })
+}
+
+/// Returns the gone message in a row of `gone_columns`.
+pub(super) fn gone(row: &Row<'_>) -> rusqlite::Result<GoneRow> {
+    Ok(GoneRow {
+        msg_id: row.get(0)?,
+        kind: kind(row, 1)?,
+        from: word(row, 2)?,
+        to: word(row, 3)?,
+        ts: number(row, 4)?,
+        read: optional_number(row, 5)?,
+        left: number(row, 6)?,
+    })
+}
+
+/// Returns the group entry in a row of `group_entry_columns`.
+pub(super) fn group_entry(row: &Row<'_>) -> rusqlite::Result<GroupEntryRow> {
+    let (group, id) = halves(row.get(0)?);
+    Ok(GroupEntryRow {
+        group: GroupId(group),
+        id: id.into(),
+        msg_id: row.get(1)?,
+        op: OpId {
+            lamport: number(row, 2)?,
+            hub: word(row, 3)?,
+            seq: number(row, 4)?,
+        },
+        ts: number(row, 5)?,
+        entry_type: entry_type(row, 6)?,
+        from: word(row, 7)?,
+        text: row.get(8)?,
+    })
+}

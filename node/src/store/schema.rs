@@ -1,0 +1,145 @@
+//! The tables, as an ordered list of migrations. `PRAGMA user_version` says how many a file has
+//! had. A migration that was released is never edited; a change is a new one at the end.
+//!
+//! A message's key is one integer, `mailbox << 32 | seq`, so that a mailbox is one range of the
+//! table. Texts stand last in their rows: what a query looks at is then in the row's first page.
+
+use super::OpenError;
+use super::open::pragma;
+use rusqlite::{Connection, TransactionBehavior};
+use std::path::Path;
+
+/// Marks a database as ours (`PRAGMA application_id`): "EcRl".
+pub(super) const APPLICATION_ID: i64 = 0x4563_526C;
+
+/// The schema this program writes.
+pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
+const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO meta VALUES ('last_mailbox', 0), ('last_group', 0);
+
+CREATE TABLE mailboxes (
+    id         INTEGER PRIMARY KEY,
+    name       TEXT NOT NULL,
+    created    INTEGER NOT NULL,
+    owned      INTEGER,
+    last_seen  INTEGER NOT NULL,
+    renamed_to TEXT
+);
+
+CREATE TABLE messages (
+    id            INTEGER PRIMARY KEY,
+    msg_id        TEXT NOT NULL UNIQUE,
+    kind          INTEGER NOT NULL,
+    sender        TEXT NOT NULL,
+    recipient     TEXT NOT NULL,
+    ts            INTEGER NOT NULL,
+    urgent        INTEGER NOT NULL,
+    read          INTEGER,
+    pushed        INTEGER,
+    push_result   INTEGER,
+    push_path     TEXT,
+    push_detail   TEXT,
+    answered      INTEGER,
+    answered_with TEXT,
+    reply_to      TEXT,
+    ask_id        TEXT,
+    about_group   TEXT,
+    body          TEXT NOT NULL
+);
+CREATE INDEX messages_unread ON messages (id, push_result) WHERE read IS NULL;
+CREATE INDEX messages_read ON messages (id) WHERE read IS NOT NULL;
+CREATE INDEX messages_sender ON messages (sender);
+
+CREATE TABLE gone (
+    msg_id    TEXT PRIMARY KEY,
+    kind      INTEGER NOT NULL,
+    sender    TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    ts        INTEGER NOT NULL,
+    read      INTEGER,
+    left_at   INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX gone_left_at ON gone (left_at);
+CREATE INDEX gone_sender ON gone (sender);
+
+CREATE TABLE asks (
+    broadcast_id TEXT PRIMARY KEY,
+    asker        INTEGER NOT NULL,
+    ts           INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE groups (
+    id      INTEGER PRIMARY KEY,
+    uid     TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    admin   TEXT NOT NULL,
+    created INTEGER NOT NULL
+);
+
+CREATE TABLE members (
+    group_id  INTEGER NOT NULL,
+    address   TEXT NOT NULL,
+    last_read INTEGER NOT NULL,
+    joined    INTEGER NOT NULL,
+    PRIMARY KEY (group_id, address)
+) WITHOUT ROWID;
+
+CREATE TABLE group_entries (
+    id         INTEGER PRIMARY KEY,
+    msg_id     TEXT NOT NULL UNIQUE,
+    lamport    INTEGER NOT NULL,
+    op_hub     TEXT NOT NULL,
+    op_seq     INTEGER NOT NULL,
+    ts         INTEGER NOT NULL,
+    entry_type INTEGER NOT NULL,
+    sender     TEXT NOT NULL,
+    body       TEXT NOT NULL
+);
+CREATE INDEX group_entries_sender ON group_entries (sender);
+"];
+
+/// Refuses a file that is not ours or newer than we are. Reads only.
+pub(super) fn check(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let version = pragma(conn, path, "user_version")?;
+    let application = pragma(conn, path, "application_id")?;
+    let tables: i64 = conn
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|e| OpenError::of(path, &e))?;
+    let display = || path.display().to_string();
+    match application {
+        APPLICATION_ID if version > SCHEMA_VERSION => Err(OpenError::Newer {
+            path: display(),
+            found: version,
+            known: SCHEMA_VERSION,
+        }),
+        APPLICATION_ID => Ok(()),
+        0 if version == 0 && tables == 0 => Ok(()),
+        _ => Err(OpenError::Foreign { path: display() }),
+    }
+}
+
+/// Brings the schema up to [`SCHEMA_VERSION`], each step in its own transaction.
+pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let of = |e: rusqlite::Error| OpenError::of(path, &e);
+    let version = pragma(conn, path, "user_version")?;
+    for (next, migration) in (1_i64..).zip(MIGRATIONS).skip_while(|(n, _)| *n <= version) {
+        let transaction = conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(of)?;
+        transaction.execute_batch(migration).map_err(of)?;
+        transaction
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .map_err(of)?;
+        transaction
+            .pragma_update(None, "user_version", next)
+            .map_err(of)?;
+        transaction.commit().map_err(of)?;
+        tracing::info!(version = next, "the store has a new schema version");
+    }
+    Ok(())
+}

@@ -1,0 +1,507 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+use ecorelay_hub::{
+    AskRow, GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxRow, MemberRow, MemoryStore,
+    MessageKey, MessageRow, OpId, Pushed, Store, Write,
+};
+use ecorelay_protocol::{Address, GroupEntryType, MessageKind, PushResult};
+use proptest::prelude::*;
+use std::path::PathBuf;
+
+fn address(n: u8) -> Address {
+    ["a", "b", "a@desk", "b@desk"][usize::from(n % 4)]
+        .parse()
+        .unwrap()
+}
+
+fn message(key: MessageKey, id: usize, n: u8) -> MessageRow {
+    MessageRow {
+        key,
+        msg_id: format!("m-{id}"),
+        kind: [
+            MessageKind::Message,
+            MessageKind::Reply,
+            MessageKind::System,
+        ][usize::from(n % 3)],
+        from: address(n),
+        to: address(n / 4),
+        text: "é".repeat(usize::from(n) % 40),
+        reply_to: (n % 2 == 0).then(|| format!("m-{}", id / 2)),
+        ask_id: (n % 5 == 0).then(|| "ask".into()),
+        group: (n % 7 == 0).then(|| "g".parse().unwrap()),
+        ts: 1_000 + u64::from(n),
+        urgent: n % 2 == 1,
+        pushed: (n % 11 == 0).then(|| pushed(n)),
+        read: (n % 13 == 0).then_some(7),
+        answered: (n % 17 == 0).then(|| (9, "m-0".into())),
+    }
+}
+
+fn pushed(n: u8) -> Pushed {
+    Pushed {
+        ts: n.into(),
+        result: [PushResult::Handed, PushResult::Refused, PushResult::Unknown]
+            [usize::from(n / 11 % 3)],
+        path: "path".into(),
+        detail: (n % 2 == 0).then(|| "why".into()),
+    }
+}
+
+/// One step of a random history; numbers are brought into range when it is carried out.
+#[derive(Debug, Clone)]
+enum Step {
+    PutMailbox(u8, u8),
+    DeleteMailbox(u8),
+    Append(u8, u8),
+    Pushed(u8, u8, u8),
+    Read(u8, Vec<u8>, u8),
+    Answered(u8, u8, u8),
+    EvictRead(u8, u8),
+    EvictHanded(u8, u8),
+    Move(u8, u8),
+    RenameAuthor(u8, u8),
+    ForgetGone(u8),
+    PutAsk(u8, u8),
+    DeleteAsk(u8),
+    PutGroup(u8, u8),
+    DeleteGroup(u8),
+    PutMember(u8, u8),
+    DeleteMember(u8, u8),
+    AppendEntry(u8, u8),
+    TrimGroup(u8, u8),
+    Commit,
+    Rollback,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    use Step::*;
+    let n = any::<u8>;
+    prop_oneof![
+        2 => (n(), n()).prop_map(|(a, b)| PutMailbox(a, b)),
+        1 => n().prop_map(DeleteMailbox),
+        12 => (n(), n()).prop_map(|(a, b)| Append(a, b)),
+        4 => (n(), n(), n()).prop_map(|(a, b, c)| Pushed(a, b, c)),
+        4 => (n(), proptest::collection::vec(n(), 0..5), n()).prop_map(|(a, b, c)| Read(a, b, c)),
+        1 => (n(), n(), n()).prop_map(|(a, b, c)| Answered(a, b, c)),
+        2 => (n(), n()).prop_map(|(a, b)| EvictRead(a, b)),
+        2 => (n(), n()).prop_map(|(a, b)| EvictHanded(a, b)),
+        1 => (n(), n()).prop_map(|(a, b)| Move(a, b)),
+        1 => (n(), n()).prop_map(|(a, b)| RenameAuthor(a, b)),
+        1 => n().prop_map(ForgetGone),
+        1 => (n(), n()).prop_map(|(a, b)| PutAsk(a, b)),
+        1 => n().prop_map(DeleteAsk),
+        2 => (n(), n()).prop_map(|(a, b)| PutGroup(a, b)),
+        1 => n().prop_map(DeleteGroup),
+        2 => (n(), n()).prop_map(|(a, b)| PutMember(a, b)),
+        1 => (n(), n()).prop_map(|(a, b)| DeleteMember(a, b)),
+        4 => (n(), n()).prop_map(|(a, b)| AppendEntry(a, b)),
+        1 => (n(), n()).prop_map(|(a, b)| TrimGroup(a, b)),
+        3 => Just(Commit),
+        1 => Just(Rollback),
+    ]
+}
+
+fn mailbox(n: u8) -> MailboxId {
+    MailboxId(u32::from(n % 3) + 1)
+}
+
+fn key(m: u8, n: u8) -> MessageKey {
+    MessageKey {
+        mailbox: mailbox(m),
+        seq: u32::from(n % 30) + 1,
+    }
+}
+
+fn group(n: u8) -> GroupId {
+    GroupId(u32::from(n % 2) + 1)
+}
+
+/// Returns the write of a step, as a brain that keeps ids and keys new would make it.
+fn write_of(step: &Step, reference: &mut MemoryStore, ids: &mut usize) -> Option<Write> {
+    *ids += 1;
+    let next_seq = |reference: &mut MemoryStore, mailbox| {
+        let rows = reference.after(mailbox, 0, usize::MAX, usize::MAX).unwrap();
+        rows.last().map_or(1, |m| m.key.seq + 1)
+    };
+    Some(match *step {
+        Step::PutMailbox(m, n) => Write::PutMailbox(MailboxRow {
+            id: mailbox(m),
+            name: format!("n{n}").parse().unwrap(),
+            created: n.into(),
+            owned: (n % 2 == 0).then_some(3),
+            last_seen: n.into(),
+            renamed_to: (n % 3 == 0).then(|| "new".parse().unwrap()),
+        }),
+        Step::DeleteMailbox(m) => Write::DeleteMailbox {
+            id: mailbox(m),
+            ts: 50,
+        },
+        Step::Append(m, n) => {
+            let key = MessageKey {
+                mailbox: mailbox(m),
+                seq: next_seq(reference, mailbox(m)),
+            };
+            Write::AppendMessage(Box::new(message(key, *ids, n)))
+        }
+        Step::Pushed(m, k, n) => Write::MarkPushed {
+            key: key(m, k),
+            pushed: pushed(n),
+        },
+        Step::Read(m, ref keys, ts) => Write::MarkRead {
+            keys: keys.iter().map(|k| key(m, *k)).collect(),
+            ts: ts.into(),
+        },
+        Step::Answered(m, k, n) => Write::MarkAnswered {
+            key: key(m, k),
+            ts: n.into(),
+            by: format!("m-{n}"),
+        },
+        Step::EvictRead(m, n) => Write::EvictRead {
+            mailbox: mailbox(m),
+            count: usize::from(n % 4),
+            ts: n.into(),
+        },
+        Step::EvictHanded(m, n) => Write::EvictHanded {
+            mailbox: mailbox(m),
+            count: usize::from(n % 4),
+            ts: n.into(),
+        },
+        Step::Move(from, to) if mailbox(from) != mailbox(to) => Write::MoveMessages {
+            from: mailbox(from),
+            to: mailbox(to),
+            first_seq: next_seq(reference, mailbox(to)),
+        },
+        Step::RenameAuthor(old, new) => Write::RenameAuthor {
+            old: address(old),
+            new: address(new),
+        },
+        Step::ForgetGone(n) => Write::ForgetGone { before: n.into() },
+        Step::PutAsk(a, n) => Write::PutAsk(AskRow {
+            broadcast_id: format!("b{}", a % 4),
+            asker: mailbox(n),
+            ts: n.into(),
+        }),
+        Step::DeleteAsk(a) => Write::DeleteAsk {
+            broadcast_id: format!("b{}", a % 4),
+        },
+        Step::PutGroup(g, n) => Write::PutGroup(GroupRow {
+            id: group(g),
+            uid: format!("u{n}"),
+            name: "g".parse().unwrap(),
+            admin: address(n),
+            created: n.into(),
+        }),
+        Step::DeleteGroup(g) => Write::DeleteGroup(group(g)),
+        Step::PutMember(g, n) => Write::PutMember {
+            group: group(g),
+            member: MemberRow {
+                address: address(n),
+                last_read: u64::from(n / 4),
+                joined: n.into(),
+            },
+        },
+        Step::DeleteMember(g, n) => Write::DeleteMember {
+            group: group(g),
+            address: address(n),
+        },
+        Step::AppendEntry(g, n) => {
+            let all = reference
+                .group_entries(group(g), 0, usize::MAX, usize::MAX)
+                .unwrap();
+            Write::AppendGroupEntry(GroupEntryRow {
+                group: group(g),
+                id: all.last().map_or(1, |e| e.id + 1),
+                op: OpId {
+                    lamport: n.into(),
+                    hub: "h".parse().unwrap(),
+                    seq: *ids as u64,
+                },
+                msg_id: format!("g-{ids}"),
+                ts: n.into(),
+                from: address(n),
+                entry_type: if n % 3 == 0 {
+                    GroupEntryType::System
+                } else {
+                    GroupEntryType::Message
+                },
+                text: "x".repeat(usize::from(n) % 20),
+            })
+        }
+        Step::TrimGroup(g, n) => Write::TrimGroup {
+            group: group(g),
+            keep_from: u64::from(n % 12),
+        },
+        Step::Move(..) | Step::Commit | Step::Rollback => return None,
+    })
+}
+
+fn assert_same(a: &mut impl Store, b: &mut impl Store, ids: usize) {
+    assert_eq!(a.load().unwrap(), b.load().unwrap());
+    for id in 0..=ids {
+        for prefix in ["m", "g"] {
+            let id = format!("{prefix}-{id}");
+            assert_eq!(a.find(&id).unwrap(), b.find(&id).unwrap());
+        }
+    }
+    for n in 0..3 {
+        let m = mailbox(n);
+        for (limit, bytes) in [(usize::MAX, usize::MAX), (3, 60), (100, 90), (5, 0), (0, 9)] {
+            assert_eq!(
+                a.unread(m, limit, bytes).unwrap(),
+                b.unread(m, limit, bytes).unwrap()
+            );
+            assert_eq!(
+                a.unpushed(m, limit, bytes).unwrap(),
+                b.unpushed(m, limit, bytes).unwrap()
+            );
+            for seq in [0, 2, 9, u32::MAX] {
+                let (x, y) = (a.after(m, seq, limit, bytes), b.after(m, seq, limit, bytes));
+                assert_eq!(x.unwrap(), y.unwrap());
+                assert_eq!(
+                    a.count_after(m, seq).unwrap(),
+                    b.count_after(m, seq).unwrap()
+                );
+            }
+            for after in [0, 3, u64::MAX] {
+                let g = group(n);
+                let x = a.group_entries(g, after, limit, bytes).unwrap();
+                assert_eq!(x, b.group_entries(g, after, limit, bytes).unwrap());
+                let x = a.count_group_entries(g, after, &address(n)).unwrap();
+                assert_eq!(x, b.count_group_entries(g, after, &address(n)).unwrap());
+                let x = a.first_group_entry(g).unwrap();
+                assert_eq!(x, b.first_group_entry(g).unwrap());
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn does_what_the_memory_store_does(steps in proptest::collection::vec(step(), 0..120)) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("relay.db");
+        let mut store = SqliteStore::open(&path).unwrap();
+        let mut reference = MemoryStore::default();
+        let mut ids = 0;
+        store.begin();
+        for step in &steps {
+            match step {
+                Step::Commit => {
+                    store.commit().unwrap();
+                    reference.commit().unwrap();
+                    store.begin();
+                }
+                Step::Rollback => {
+                    store.rollback().unwrap();
+                    reference.rollback();
+                    store.begin();
+                }
+                step => if let Some(write) = write_of(step, &mut reference, &mut ids) {
+                    let count = store.write(write.clone()).unwrap();
+                    assert_eq!(count, reference.write(write).unwrap());
+                },
+            }
+        }
+        assert_same(&mut store, &mut reference, ids);
+        // What a crash leaves is what was committed.
+        drop(store);
+        reference.rollback();
+        let mut store = SqliteStore::open(&path).unwrap();
+        assert_same(&mut store, &mut reference, ids);
+        store.close().unwrap();
+        assert!(!wal(&path).exists());
+        assert_same(&mut SqliteStore::open(&path).unwrap(), &mut reference, ids);
+    }
+}
+
+fn wal(path: &Path) -> PathBuf {
+    path.with_file_name("relay.db-wal")
+}
+
+fn fresh() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("relay.db");
+    (dir, path)
+}
+
+fn append(store: &mut SqliteStore, seq: u32, text: String) -> Result<usize, StoreError> {
+    let key = MessageKey {
+        mailbox: MailboxId(1),
+        seq,
+    };
+    let row = MessageRow {
+        text,
+        ..message(key, seq as usize, 1)
+    };
+    store.write(Write::AppendMessage(Box::new(row)))
+}
+
+#[test]
+fn durable_settings_are_in_force() {
+    let (_dir, path) = fresh();
+    let store = SqliteStore::open(&path).unwrap();
+    let get = |name| {
+        store
+            .conn
+            .pragma_query_value::<i64, _>(None, name, |row| row.get(0))
+    };
+    assert_eq!(get("synchronous").unwrap(), 2);
+    assert_eq!(get("user_version").unwrap(), SCHEMA_VERSION);
+    let mode: String = store
+        .conn
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_files_are_the_users_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_dir, path) = fresh();
+    std::fs::write(&path, b"").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let mut store = SqliteStore::open(&path).unwrap();
+    store.begin();
+    append(&mut store, 1, "x".into()).unwrap();
+    store.commit().unwrap();
+    for file in [&path, &wal(&path)] {
+        let mode = std::fs::metadata(file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+}
+
+#[test]
+fn a_newer_store_is_refused_and_left_alone() {
+    let (_dir, path) = fresh();
+    let store = SqliteStore::open(&path).unwrap();
+    let newer = SCHEMA_VERSION + 1;
+    store
+        .conn
+        .pragma_update(None, "user_version", newer)
+        .unwrap();
+    drop(store); // as a crash would: the version stands in the log only
+    let files = || {
+        (
+            std::fs::read(&path).unwrap(),
+            std::fs::read(wal(&path)).ok(),
+        )
+    };
+    let before = files();
+    let error = SqliteStore::open(&path).unwrap_err();
+    assert!(matches!(error, OpenError::Newer { found, .. } if found == newer));
+    assert!(error.to_string().contains("newer ecorelay"), "{error}");
+    assert!(files() == before);
+}
+
+#[test]
+fn a_damaged_store_is_refused_and_left_alone() {
+    let (_dir, path) = fresh();
+    for bytes in [
+        b"this is not a database, whatever its name says".repeat(100),
+        b"SQLite format 3\0".repeat(300),
+        b"{}".to_vec(),
+    ] {
+        std::fs::write(&path, &bytes).unwrap();
+        let error = SqliteStore::open(&path).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("move it away"), "{error}");
+        assert!(std::fs::read(&path).unwrap() == bytes);
+    }
+}
+
+#[test]
+fn damage_inside_is_found_after_a_crash() {
+    let (_dir, path) = fresh();
+    let mut store = SqliteStore::open(&path).unwrap();
+    store.begin();
+    for seq in 1..500 {
+        append(&mut store, seq, "text ".repeat(60)).unwrap();
+    }
+    store.commit().unwrap();
+    store
+        .conn
+        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        .unwrap();
+    drop(store);
+    let mut bytes = std::fs::read(&path).unwrap();
+    for page in bytes.chunks_mut(4096).skip(3).step_by(5) {
+        page[..64].fill(0xA5);
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    // The log still has the good pages: without it, the damage is what counts.
+    std::fs::write(wal(&path), [0; 40]).unwrap();
+    let error = SqliteStore::open(&path).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(std::fs::read(&path).unwrap() == bytes);
+}
+
+#[test]
+fn another_programs_database_is_refused() {
+    let (_dir, path) = fresh();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE theirs (x)").unwrap();
+    drop(other);
+    let error = SqliteStore::open(&path).unwrap_err();
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+}
+
+#[test]
+fn a_folder_in_the_stores_place_is_refused() {
+    let (_dir, path) = fresh();
+    std::fs::create_dir(&path).unwrap();
+    let error = SqliteStore::open(&path).unwrap_err();
+    assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
+}
+
+#[test]
+fn a_full_disk_refuses_and_keeps_what_was_committed() {
+    let (_dir, path) = fresh();
+    let mut store = SqliteStore::open(&path).unwrap();
+    store.begin();
+    append(&mut store, 1, "kept".into()).unwrap();
+    store.commit().unwrap();
+    let pages = pragma(&store, "page_count");
+    store
+        .conn
+        .pragma_update(None, "max_page_count", pages + 1)
+        .unwrap();
+    store.begin();
+    let error = (2..100)
+        .find_map(|seq| append(&mut store, seq, "x".repeat(20_000)).err())
+        .unwrap();
+    assert_eq!(error, StoreError::Full);
+    store.rollback().unwrap();
+    store
+        .conn
+        .pragma_update(None, "max_page_count", pages + 1_000)
+        .unwrap();
+    store.begin();
+    append(&mut store, 2, "after".into()).unwrap();
+    store.commit().unwrap();
+    let texts: Vec<_> = store.unread(MailboxId(1), 10, 1_000).unwrap();
+    let texts: Vec<_> = texts.iter().map(|m| m.text.as_str()).collect();
+    assert_eq!(texts, ["kept", "after"]);
+}
+
+fn pragma(store: &SqliteStore, name: &str) -> i64 {
+    store
+        .conn
+        .pragma_query_value(None, name, |row| row.get(0))
+        .unwrap()
+}
+
+#[test]
+fn a_batch_that_does_nothing_begins_no_transaction() {
+    let (_dir, path) = fresh();
+    let mut store = SqliteStore::open(&path).unwrap();
+    store.begin();
+    assert!(store.conn.is_autocommit());
+    assert_eq!(store.find("nothing").unwrap(), None);
+    assert!(!store.conn.is_autocommit());
+    store.commit().unwrap();
+    assert!(store.conn.is_autocommit());
+}
