@@ -1,0 +1,216 @@
+//! A client of the local protocol that writes raw JSON lines: knows nothing, checks nothing,
+//! so that a test sees exactly what stands on the wire.
+
+use super::DEADLINE;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// One connection to a hub. A thread reads the lines, so that every wait has a deadline.
+pub(crate) struct RawClient {
+    stream: UnixStream,
+    lines: Receiver<String>,
+    /// Lines that came while an answer was waited for.
+    aside: VecDeque<Value>,
+    answers_probes: Arc<AtomicBool>,
+    requests: u64,
+}
+
+impl RawClient {
+    /// Connects to the hub that listens at `socket`.
+    pub(crate) fn connect(socket: &Path) -> Self {
+        super::wait_until("a hub at the socket", || Self::try_connect(socket))
+    }
+
+    /// As [`RawClient::connect`], but tries only once.
+    pub(crate) fn try_connect(socket: &Path) -> Option<Self> {
+        let stream = UnixStream::connect(socket).ok()?;
+        let reader = stream.try_clone().expect("a second handle of the socket");
+        let mut answer = stream.try_clone().expect("a third handle of the socket");
+        let answers_probes = Arc::new(AtomicBool::new(true));
+        let probes = Arc::clone(&answers_probes);
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(reader).lines() {
+                let Ok(line) = line else { break };
+                if line.starts_with("{\"type\":\"ping\"") {
+                    if probes.load(Ordering::Relaxed) {
+                        let _ = writeln!(answer, "{}", line.replacen("ping", "pong", 1));
+                    }
+                } else if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Some(Self {
+            stream,
+            lines,
+            aside: VecDeque::new(),
+            answers_probes,
+            requests: 0,
+        })
+    }
+
+    /// Connects and registers as a version "5" client.
+    pub(crate) fn session(socket: &Path, name: &str) -> Self {
+        let mut client = Self::connect(socket);
+        let answer = client.register(name);
+        assert_eq!(answer, json!({"type": "ack"}), "register {name}");
+        client
+    }
+
+    /// Registers in version "5" and returns the answer.
+    pub(crate) fn register(&mut self, name: &str) -> Value {
+        self.send(
+            &json!({"type": "register", "name": name, "cwd": "/w", "git_branch": "main", "protocol_version": "5"}),
+        );
+        self.next_of(&["ack", "err"])
+    }
+
+    /// Connects and registers in version "6" with further keys; returns the answer too.
+    pub(crate) fn session_6(socket: &Path, name: &str, more: Value) -> (Self, Value) {
+        let mut client = Self::connect(socket);
+        let mut line = json!({"type": "register", "name": name, "cwd": "/w", "git_branch": "main", "protocol_version": "6"});
+        merge(&mut line, more);
+        let answer = client.request(line);
+        (client, answer)
+    }
+
+    /// From now on the hub's probes are not answered: the session plays dead.
+    pub(crate) fn play_dead(&self) {
+        self.answers_probes.store(false, Ordering::Relaxed);
+    }
+
+    /// Writes one line.
+    pub(crate) fn send(&mut self, line: &Value) {
+        self.send_bytes(format!("{line}\n").as_bytes());
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("write to the hub");
+    }
+
+    /// As [`RawClient::send`]; `false` when the connection is broken.
+    pub(crate) fn try_send(&mut self, line: &Value) -> bool {
+        let bytes = format!("{line}\n");
+        self.stream.write_all(bytes.as_bytes()).is_ok()
+    }
+
+    /// Sends a request with a fresh `req_id` and returns its answer. What else comes meanwhile
+    /// is kept for [`RawClient::next`].
+    pub(crate) fn request(&mut self, line: Value) -> Value {
+        match self.try_request(line.clone()) {
+            Some(answer) => answer,
+            None => panic!("the hub closed the connection instead of answering {line}"),
+        }
+    }
+
+    /// As [`RawClient::request`]; `None` when the connection breaks first.
+    pub(crate) fn try_request(&mut self, mut line: Value) -> Option<Value> {
+        self.requests += 1;
+        let req_id = format!("r{}", self.requests);
+        line["req_id"] = json!(req_id);
+        if !self.try_send(&line) {
+            return None;
+        }
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let came = self.line_before(end)?;
+            if came["req_id"] == json!(req_id) {
+                return Some(came);
+            }
+            self.aside.push_back(came);
+        }
+    }
+
+    /// Returns the next line that is not the hub's probe.
+    pub(crate) fn next(&mut self) -> Value {
+        if let Some(line) = self.aside.pop_front() {
+            return line;
+        }
+        match self.line_before(Instant::now() + DEADLINE) {
+            Some(line) => line,
+            None => panic!("the hub closed the connection"),
+        }
+    }
+
+    /// Returns the next line of one of these types; others are kept.
+    pub(crate) fn next_of(&mut self, types: &[&str]) -> Value {
+        let wanted = |line: &Value| types.iter().any(|t| line["type"] == **t);
+        if let Some(at) = self.aside.iter().position(wanted) {
+            return self.aside.remove(at).expect("the line just found");
+        }
+        let end = Instant::now() + DEADLINE;
+        loop {
+            match self.line_before(end) {
+                Some(line) if wanted(&line) => return line,
+                Some(line) => self.aside.push_back(line),
+                None => panic!("the hub closed the connection before a line of {types:?}"),
+            }
+        }
+    }
+
+    /// Returns the next line as it stands on the wire, without its newline.
+    pub(crate) fn next_text(&mut self) -> String {
+        assert!(self.aside.is_empty(), "lines were kept: {:?}", self.aside);
+        match self.lines.recv_timeout(DEADLINE) {
+            Ok(line) => line,
+            Err(e) => panic!("no line from the hub: {e}"),
+        }
+    }
+
+    /// Returns what came and was not asked for yet, after everything the hub has written so far
+    /// has arrived: a ping is answered behind it.
+    pub(crate) fn drain(&mut self) -> Vec<Value> {
+        self.request(json!({"type": "ping"}));
+        self.aside.drain(..).collect()
+    }
+
+    /// Waits until the hub closes the connection; returns the lines that came before.
+    pub(crate) fn until_closed(&mut self) -> Vec<Value> {
+        let end = Instant::now() + DEADLINE;
+        while let Some(line) = self.line_before(end) {
+            self.aside.push_back(line);
+        }
+        self.aside.drain(..).collect()
+    }
+
+    /// Returns the next line, or `None` when the connection is closed.
+    fn line_before(&mut self, end: Instant) -> Option<Value> {
+        let left = end.saturating_duration_since(Instant::now());
+        match self.lines.recv_timeout(left.max(Duration::from_millis(1))) {
+            Ok(line) => match serde_json::from_str(&line) {
+                Ok(value) => Some(value),
+                Err(e) => panic!("not a JSON line ({e}): {line}"),
+            },
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!(
+                    "no line from the hub within {DEADLINE:?}; kept: {:?}",
+                    self.aside
+                )
+            }
+        }
+    }
+}
+
+impl Drop for RawClient {
+    fn drop(&mut self) {
+        // The reading thread holds a handle of its own: without this the hub saw no end.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// Adds the keys of `more` to the object `line`.
+pub(crate) fn merge(line: &mut Value, more: Value) {
+    if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {
+        line.extend(more);
+    }
+}

@@ -1,0 +1,77 @@
+//! A terminal for programs that want one: a tmux server of its own per program.
+
+use super::home::TestHome;
+use super::process::{Finished, run};
+use super::wait_until;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A program in a terminal; it is ended when this is dropped.
+pub(crate) struct Terminal {
+    socket: PathBuf,
+}
+
+impl Terminal {
+    /// Runs `program` in a terminal. tmux hands its own environment and folder on to it.
+    pub(crate) fn start(home: &TestHome, name: &str, program: &Command) -> Self {
+        let terminal = Self {
+            socket: home.path().join(format!("{name}.tmux")),
+        };
+        let mut tmux = terminal.tmux(&["new-session", "-d", "-s", "main", "-x", "150", "-y", "50"]);
+        tmux.env_clear();
+        for (key, value) in program.get_envs() {
+            if let Some(value) = value {
+                tmux.env(key, value);
+            }
+        }
+        if let Some(folder) = program.get_current_dir() {
+            tmux.current_dir(folder);
+        }
+        tmux.env("TERM", "xterm-256color");
+        // More than one argument: tmux then starts the program itself, without a shell.
+        tmux.arg("env")
+            .arg(program.get_program())
+            .args(program.get_args());
+        run(tmux).expect_code(0);
+        terminal
+    }
+
+    /// Types `text`, waits until it stands on the screen, and presses Enter.
+    pub(crate) fn type_line(&self, text: &str) {
+        run(self.tmux(&["send-keys", "-t", "main", "-l", text])).expect_code(0);
+        wait_until("the typed text on the screen", || {
+            self.screen().contains(text).then_some(())
+        });
+        run(self.tmux(&["send-keys", "-t", "main", "Enter"])).expect_code(0);
+    }
+
+    /// Returns what stands on the screen; empty once the program has ended.
+    pub(crate) fn screen(&self) -> String {
+        let Finished { stdout, .. } = run(self.tmux(&["capture-pane", "-p", "-t", "main"]));
+        let lines = stdout.lines().map(str::trim_end);
+        lines
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn tmux(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("tmux");
+        command.arg("-S").arg(&self.socket);
+        command.args(["-f", "/dev/null"]).args(args);
+        command
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!(
+                "--- the screen of {}\n{}",
+                self.socket.display(),
+                self.screen()
+            );
+        }
+        let _ = self.tmux(&["kill-server"]).output();
+    }
+}
