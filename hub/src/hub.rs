@@ -1,22 +1,147 @@
-//! The state machine.
-use crate::{Effects, HubConfig, Ids, Input, Store, StoreError};
+//! The state machine: its parts, its entry points, and what a batch means.
 
-/// A hub's brain.
-#[allow(missing_debug_implementations)]
+use crate::asks::Asks;
+use crate::budget::Budgets;
+use crate::clients::{Caller, Conn, Probe, Session};
+use crate::delivery::Delivery;
+use crate::groups::Groups;
+use crate::mailboxes::Mailboxes;
+use crate::{ConnId, Effect, Effects, HubConfig, Ids, Input, Store, StoreError, Warning, Write};
+use ecorelay_protocol::{ErrorCode, GroupRequest, HubLine, Incoming, Name, Refusal, Request};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// How long a note that a push was confirmed may wait for a batch to travel with, in ms.
+const LAZY_MS: u64 = 300;
+/// How many such notes may wait.
+const LAZY_WRITES: usize = 512;
+
+/// A hub's brain. See the crate's documentation for how it is driven.
 pub struct Hub {
-    config: HubConfig,
-    ids: Box<dyn Ids>,
+    pub(crate) config: HubConfig,
+    pub(crate) ids: Box<dyn Ids>,
+    pub(crate) conns: BTreeMap<ConnId, Conn>,
+    pub(crate) sessions: BTreeMap<Name, Session>,
+    pub(crate) probes: Vec<Probe>,
+    /// Connections that have not registered, by the time they are looked at again.
+    pub(crate) silent: BTreeSet<(u64, ConnId)>,
+    pub(crate) mail: Mailboxes,
+    pub(crate) delivery: Delivery,
+    pub(crate) asks: Asks,
+    pub(crate) rooms: BTreeMap<Name, BTreeSet<Name>>,
+    pub(crate) groups: Groups,
+    pub(crate) budgets: Budgets,
+    pub(crate) warnings: BTreeMap<&'static str, Warning>,
+    pub(crate) watchers: BTreeMap<ConnId, Option<Name>>,
+    pub(crate) status_due: Option<u64>,
+    pub(crate) sweep_due: u64,
+    pub(crate) housekeeping_due: u64,
+    batch: Batch,
+    lazy: Vec<Write>,
+    lazy_due: Option<u64>,
+}
+
+/// What the batch at hand did, so that it can be taken back.
+#[derive(Debug, Default)]
+struct Batch {
+    failed: Option<StoreError>,
+    writes: usize,
+    /// Requests whose `ok` means "on disk", with the place of their answers in `effects.after`.
+    promised: Vec<(Caller, Range<usize>)>,
+    renames: Vec<(ConnId, Name, Name)>,
+    lazy_written: Vec<Write>,
+}
+
+/// One input being handled: the time, the open transaction, and where effects go.
+pub(crate) struct Turn<'a, S> {
+    pub(crate) now: u64,
+    pub(crate) store: &'a mut S,
+    pub(crate) effects: &'a mut Effects,
+}
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(crate) enum Fail {
+    Refused(Refusal),
+    Store(StoreError),
+}
+
+pub(crate) type Done<T = ()> = Result<T, Fail>;
+
+impl From<Refusal> for Fail {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<StoreError> for Fail {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Returns a refusal as a failed request.
+pub(crate) fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Done<T> {
+    Err(Fail::Refused(Refusal::new(code, message)))
+}
+
+/// Returns what a caller is told when the store cannot keep its message.
+fn store_refusal(error: &StoreError) -> Refusal {
+    let remedy = match error {
+        StoreError::Full => {
+            "Nothing was accepted; free some space on the hub's disk and send again"
+        }
+        StoreError::Io(_) => "Nothing was accepted; `ecorelay doctor` says more",
+    };
+    Refusal::new(
+        ErrorCode::MailboxError,
+        format!("The hub cannot store it: {error}. {remedy}."),
+    )
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("hub_id", &self.config.hub_id)
+            .field("sessions", &self.sessions.len())
+            .field("connections", &self.conns.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Hub {
     /// Returns a hub with what the store remembers.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
     pub fn new(
         config: HubConfig,
         ids: Box<dyn Ids>,
         store: &mut impl Store,
     ) -> Result<Self, StoreError> {
-        let _ = store.load()?;
-        Ok(Self { config, ids })
+        let durable = store.load()?;
+        Ok(Self {
+            conns: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            probes: Vec::new(),
+            silent: BTreeSet::new(),
+            mail: Mailboxes::new(&durable),
+            delivery: Delivery::default(),
+            asks: Asks::new(&durable),
+            rooms: BTreeMap::new(),
+            groups: Groups::new(&durable),
+            budgets: Budgets::new(&config.tunables),
+            warnings: BTreeMap::new(),
+            watchers: BTreeMap::new(),
+            status_due: None,
+            sweep_due: 0,
+            housekeeping_due: 0,
+            batch: Batch::default(),
+            lazy: Vec::new(),
+            lazy_due: None,
+            config,
+            ids,
+        })
     }
 
     /// Takes one input at the time `now` (ms since 1970) inside an open transaction. A store
@@ -28,25 +153,53 @@ impl Hub {
         store: &mut impl Store,
         effects: &mut Effects,
     ) {
-        let _ = (now, input, store, effects, &self.config, &mut self.ids);
+        let mut t = Turn {
+            now,
+            store,
+            effects,
+        };
+        match input {
+            Input::Connected { conn, origin } => self.connected(&t, conn, origin),
+            Input::Line { conn, incoming } => self.line(&mut t, conn, incoming),
+            Input::Disconnected { conn } => self.disconnected(&mut t, conn),
+            Input::Flushed { conn, tag, ok } => self.flushed(&mut t, conn, tag, ok),
+            Input::Drained { conn } => self.drained(&mut t, conn),
+            Input::Warning { code, warning } => {
+                match warning {
+                    Some(warning) => self.warnings.insert(code, warning),
+                    None => self.warnings.remove(code),
+                };
+                self.status_changed(&t);
+            }
+            Input::Tick => {}
+        }
+        if self.next_deadline().is_some_and(|due| due <= now) {
+            self.run_timers(&mut t);
+        }
     }
 
     /// Returns the store error of this batch, if one happened: the batch cannot be committed.
     pub fn failed(&self) -> Option<&StoreError> {
-        None
+        self.batch.failed.as_ref()
     }
 
     /// Returns whether this batch wrote anything (an empty one needs no commit).
     pub fn dirty(&self) -> bool {
-        false
+        self.batch.writes > 0
     }
 
-    /// Ends a batch that was committed.
-    pub fn batch_committed(&mut self) {}
+    /// Ends a batch that was committed, or that wrote nothing.
+    pub fn batch_committed(&mut self) {
+        self.batch = Batch::default();
+        self.delivery.batch_ended();
+    }
 
     /// Ends a batch that was rolled back: forgets what it did to durable things, and turns the
     /// answers of the batch that wait in `effects.after` (and those that wait for a
     /// confirmation) into `mailbox_error` refusals. The pushes in `effects.now` are left alone.
+    ///
+    /// # Errors
+    /// When the store cannot even be read: the hub must end.
     pub fn batch_failed(
         &mut self,
         now: u64,
@@ -54,17 +207,267 @@ impl Hub {
         store: &mut impl Store,
         effects: &mut Effects,
     ) -> Result<(), StoreError> {
-        let _ = (now, error, store, effects);
+        let batch = std::mem::take(&mut self.batch);
+        for (conn, old, new) in batch.renames.into_iter().rev() {
+            self.move_session(conn, &new, &old);
+        }
+        // Confirmations are noted again with a later batch.
+        self.lazy.splice(0..0, batch.lazy_written);
+        self.lazy_due = (!self.lazy.is_empty()).then_some(now + LAZY_MS);
+        let durable = store.load()?;
+        self.mail = Mailboxes::new(&durable);
+        self.asks = Asks::new(&durable);
+        self.groups = Groups::new(&durable);
+        let mut at = 0;
+        effects.after.retain(|_| {
+            at += 1;
+            !batch
+                .promised
+                .iter()
+                .any(|(_, answers)| answers.contains(&(at - 1)))
+        });
+        let mut t = Turn {
+            now,
+            store,
+            effects,
+        };
+        let mut waiting = self.delivery.forget_batch();
+        for (caller, _) in batch.promised {
+            let refusal = store_refusal(error);
+            match waiting.iter().position(|(_, waiter)| *waiter == caller) {
+                None => self.answer_refusal(&mut t, &caller, refusal, None),
+                Some(at) => {
+                    let (pending, _) = waiting.remove(at);
+                    let line = HubLine::Err {
+                        code: refusal.code,
+                        message: refusal.message,
+                        req_id: None,
+                        ask_id: None,
+                    };
+                    self.answer_held(&mut t, &caller, pending, line);
+                }
+            }
+        }
+        self.batch = Batch::default();
         Ok(())
     }
 
     /// Returns when [`Input::Tick`] is due, in ms since 1970.
     pub fn next_deadline(&self) -> Option<u64> {
-        None
+        let probe = self.probes.iter().map(|p| p.deadline).min();
+        let silent = self.silent.first().map(|(due, _)| *due);
+        [
+            probe,
+            silent,
+            self.delivery.next_deadline(),
+            self.lazy_due,
+            self.status_due,
+            Some(self.sweep_due),
+            Some(self.housekeeping_due),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
-    /// Returns whether anyone needs this hub: a registered session, or a connection that watches.
+    /// Returns whether anyone needs this hub: a registered session, or a connection that
+    /// watches or acts for a name.
     pub fn in_use(&self) -> bool {
-        false
+        !self.sessions.is_empty()
+            || !self.watchers.is_empty()
+            || self.conns.values().any(|c| c.attached.is_some())
+    }
+
+    fn run_timers(&mut self, t: &mut Turn<'_, impl Store>) {
+        let result = self
+            .probe_timers(t)
+            .and_then(|()| self.delivery_timers(t))
+            .and_then(|()| {
+                if self.lazy_due.is_some_and(|due| due <= t.now) {
+                    self.flush_lazy(t)?;
+                }
+                Ok(())
+            })
+            .and_then(|()| self.sweep(t))
+            .and_then(|()| self.housekeeping(t));
+        self.silent_timers(t);
+        self.status_timer(t);
+        if let Err(Fail::Store(error)) = result {
+            self.batch.failed.get_or_insert(error);
+        }
+    }
+
+    fn line(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        conn: ConnId,
+        incoming: Result<Incoming, (Option<String>, Refusal)>,
+    ) {
+        if !self.heard(t, conn) {
+            return;
+        }
+        let (caller, request) = match incoming {
+            Ok(Incoming { req_id, request }) => (Caller { conn, req_id }, request),
+            Err((req_id, refusal)) => {
+                return self.answer_refusal(t, &Caller { conn, req_id }, refusal, None);
+            }
+        };
+        let promised = promises_durability(&request);
+        let ask_id = match &request {
+            Request::Reply { ask_id, .. } => Some(ask_id.clone()),
+            _ => None,
+        };
+        let first = t.effects.after.len();
+        let result = if promised && self.batch.failed.is_some() {
+            Ok(()) // answered when the batch is taken back
+        } else {
+            self.request(t, &caller, request)
+        };
+        match result {
+            Ok(()) => {}
+            Err(Fail::Refused(refusal)) => self.answer_refusal(t, &caller, refusal, ask_id),
+            Err(Fail::Store(error)) => {
+                if !promised {
+                    self.answer_refusal(t, &caller, store_refusal(&error), None);
+                }
+                self.batch.failed.get_or_insert(error);
+            }
+        }
+        if promised {
+            self.batch
+                .promised
+                .push((caller, first..t.effects.after.len()));
+        }
+    }
+
+    fn request(&mut self, t: &mut Turn<'_, impl Store>, caller: &Caller, request: Request) -> Done {
+        match request {
+            Request::Register(register) => self.register(t, caller, register),
+            Request::Rename { new_name } => self.rename(t, caller, &new_name),
+            Request::ListPeers => self.list_peers(t, caller),
+            Request::ListRooms => self.list_rooms(t, caller),
+            Request::Send(message) => self.send(t, caller, message),
+            Request::Inbox { limit, since_id } => self.inbox(t, caller, limit, since_id.as_deref()),
+            Request::Read { msg_ids } => self.read(t, caller, &msg_ids),
+            Request::Broadcast {
+                question,
+                broadcast_id,
+                exclude_self,
+                scope: _,
+            } => self.broadcast(t, caller, &question, broadcast_id, exclude_self),
+            Request::Reply {
+                ask_id,
+                text,
+                msg_id,
+            } => self.reply(t, caller, &ask_id, text, msg_id),
+            Request::JoinRoom { room } => self.join_room(t, caller, &room),
+            Request::LeaveRoom { room } => self.leave_room(t, caller, &room),
+            Request::RoomMessage { room, text, msg_id } => {
+                self.room_message(t, caller, &room, &text, msg_id)
+            }
+            Request::Group { group, request } => self.group(t, caller, &group, request),
+            Request::GroupList => self.group_list(t, caller),
+            Request::Ping => {
+                let req_id = caller.req_id.clone().unwrap_or_default();
+                self.answer(t, caller, HubLine::Pong { req_id });
+                Ok(())
+            }
+            Request::Pong { probe } => {
+                self.pong(t, caller.conn, &probe);
+                Ok(())
+            }
+            Request::Pushed {
+                msg_ids,
+                result,
+                path,
+                detail,
+            } => {
+                for id in msg_ids {
+                    self.settle(t, caller.conn, &id, result, &path, detail.clone())?;
+                }
+                if caller.req_id.is_some() {
+                    self.answer_ack(t, caller);
+                }
+                Ok(())
+            }
+            Request::State { state } => self.set_state(t, caller, state),
+            Request::Status => self.status(t, caller),
+            Request::Watch { name } => self.watch(t, caller, name.as_deref()),
+            Request::Why { msg_id } => self.why(t, caller, &msg_id),
+            Request::Stop => {
+                self.flush_lazy(t)?;
+                self.answer_ack(t, caller);
+                t.effects.after.push(Effect::Stop);
+                Ok(())
+            }
+            Request::ImportMailbox(import) => self.import_mailbox(t, caller, import),
+            Request::ImportGroup(import) => self.import_group(t, caller, import),
+        }
+    }
+
+    /// Makes one change of the store, after those that were waiting for company.
+    pub(crate) fn write(&mut self, t: &mut Turn<'_, impl Store>, write: Write) -> Done<usize> {
+        self.flush_lazy(t)?;
+        self.write_now(t, write)
+    }
+
+    fn write_now(&mut self, t: &mut Turn<'_, impl Store>, write: Write) -> Done<usize> {
+        self.batch.writes += 1;
+        let read = match &write {
+            Write::MarkRead { keys, .. } => keys.first().map(|key| key.mailbox),
+            _ => None,
+        };
+        let changed = t.store.write(write)?;
+        if let Some(mailbox) = read {
+            self.mail.note_read(mailbox, changed);
+        }
+        Ok(changed)
+    }
+
+    /// Makes a change that may be lost with a crash (it would only be noted again), and that is
+    /// not worth a sync of its own.
+    pub(crate) fn write_lazily(&mut self, t: &mut Turn<'_, impl Store>, write: Write) -> Done {
+        self.lazy.push(write);
+        self.lazy_due.get_or_insert(t.now + LAZY_MS);
+        if self.lazy.len() >= LAZY_WRITES {
+            self.flush_lazy(t)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn flush_lazy(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
+        self.lazy_due = None;
+        for write in std::mem::take(&mut self.lazy) {
+            self.batch.lazy_written.push(write.clone());
+            self.write_now(t, write)?;
+        }
+        Ok(())
+    }
+
+    /// Notes a store error outside a request.
+    pub(crate) fn note_failure(&mut self, error: StoreError) {
+        self.batch.failed.get_or_insert(error);
+    }
+
+    /// Notes a rename, so that it is taken back if the batch fails.
+    pub(crate) fn note_rename(&mut self, conn: ConnId, old: Name, new: Name) {
+        self.batch.renames.push((conn, old, new));
+    }
+}
+
+/// Returns whether the `ok` of a request means that something is on disk.
+fn promises_durability(request: &Request) -> bool {
+    match request {
+        Request::Send(_)
+        | Request::Reply { .. }
+        | Request::Broadcast { .. }
+        | Request::Rename { .. }
+        | Request::Read { .. }
+        | Request::ImportMailbox(_)
+        | Request::ImportGroup(_) => true,
+        Request::Group { request, .. } => {
+            !matches!(request, GroupRequest::History { .. } | GroupRequest::Info)
+        }
+        _ => false,
     }
 }

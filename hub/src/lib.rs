@@ -10,10 +10,21 @@
 //! Types to know: [`Hub`], [`HubConfig`], [`Input`], [`Effects`], the [`Store`] trait and its
 //! [`Write`]s, and [`MemoryStore`], which forgets exactly what was not committed.
 
+mod asks;
+mod budget;
+mod clients;
+mod delivery;
 mod effects;
+mod groups;
 mod hub;
+mod import;
 mod input;
+mod mail;
+mod mailboxes;
 mod memory_store;
+mod registry;
+mod report;
+mod rooms;
 mod store;
 
 pub use effects::{Effect, Effects, Tag};

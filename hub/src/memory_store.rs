@@ -132,9 +132,14 @@ impl Tables {
             }
             Write::MarkPushed { key, pushed } => self.change(key, |row| row.pushed = Some(pushed)),
             Write::MarkRead { keys, ts } => {
+                let mut fresh = 0;
                 for key in keys {
-                    self.change(key, |row| row.read = row.read.or(Some(ts)));
+                    self.change(key, |row| {
+                        fresh += usize::from(row.read.is_none());
+                        row.read = row.read.or(Some(ts));
+                    });
                 }
+                return fresh;
             }
             Write::MarkAnswered { key, ts, by } => {
                 self.change(key, |row| row.answered = Some((ts, by)));

@@ -246,7 +246,7 @@ pub enum Write {
     },
     /// Note that messages were read; those read before keep their time.
     MarkRead {
-        /// Which.
+        /// Which; all of one mailbox. One that is gone is ignored.
         keys: Vec<MessageKey>,
         /// When, in ms.
         ts: u64,
@@ -343,7 +343,8 @@ pub trait Store {
     /// Returns everything the brain keeps in memory.
     fn load(&mut self) -> Result<Durable, StoreError>;
 
-    /// Makes one change and returns how many messages it removed or moved (0 for other changes).
+    /// Makes one change and returns how many messages it removed, moved, or marked as read that
+    /// were unread before (0 for other changes).
     fn write(&mut self, write: Write) -> Result<usize, StoreError>;
 
     /// Returns what is known of a message id.

@@ -1,0 +1,537 @@
+//! Pushing into live sessions, and what is known of it afterwards.
+//!
+//! A push is confirmed by the version "6" client (`pushed`), or, for a version "5" client, by
+//! the kernel having taken its line. A sender's answer waits a moment for that word, so that
+//! `delivered` is never more than is known.
+
+use crate::budget::Exhausted;
+use crate::clients::Caller;
+use crate::hub::{Done, Fail, Turn};
+use crate::{ConnId, Effect, GroupId, Hub, MailboxId, MessageKey, Pushed, Store, Tag, Write};
+use ecorelay_protocol::{
+    Address, DeliveryState, HubLine, MessageKind, Name, PushResult, SendStatus, limits,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A push that nobody confirmed is given up after this long, in ms; the message stays unread
+/// and is pushed again when its session comes back.
+const AWAIT_MS: u64 = 60_000;
+
+/// Everything on its way.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery {
+    last: u64,
+    tags: BTreeMap<Tag, TagUse>,
+    awaiting: BTreeMap<(ConnId, Arc<str>), Awaited>,
+    pending: BTreeMap<u64, Pending>,
+    batch: Vec<(ConnId, Arc<str>)>,
+    batch_from: u64,
+}
+
+/// What it means that a tagged line was written.
+#[derive(Debug)]
+pub(crate) enum TagUse {
+    /// A push; for a version "5" client its confirmation.
+    Push { id: Arc<str>, confirms: bool },
+    /// An inbox page of a version "5" client: the messages are read.
+    Page {
+        mailbox: MailboxId,
+        keys: Vec<MessageKey>,
+    },
+    /// A copy for a watcher: nothing.
+    Copy,
+    /// A page of group history: the cursor moves.
+    Cursor {
+        group: GroupId,
+        reader: Address,
+        to: u64,
+    },
+}
+
+#[derive(Debug)]
+struct Awaited {
+    to: Name,
+    key: Option<MessageKey>,
+    /// A confirmed push is all there is to it (answers, notices): it is read then.
+    reads: bool,
+    pending: Option<u64>,
+    expires: u64,
+}
+
+/// An answer that waits for confirmations.
+#[derive(Debug)]
+struct Pending {
+    caller: Caller,
+    outstanding: usize,
+    handed: usize,
+    word: Option<(PushResult, String, Option<String>)>,
+    finish: Finish,
+    deadline: u64,
+}
+
+/// What is answered when all confirmations are in, or the time is up.
+#[derive(Debug)]
+pub(crate) enum Finish {
+    Send { msg_id: String },
+    Room { room: Name },
+    Group { msg_id: String, absent: usize },
+}
+
+/// One push for one or many recipients; encoded once per protocol version.
+pub(crate) struct Line<F> {
+    make: F,
+    v5: Option<Arc<[u8]>>,
+    v6: Option<Arc<[u8]>>,
+}
+
+impl<F: Fn(bool) -> HubLine> Line<F> {
+    /// Returns a push; `make` is told whether to add the keys of version "6".
+    pub(crate) fn new(make: F) -> Self {
+        Self {
+            make,
+            v5: None,
+            v6: None,
+        }
+    }
+
+    fn bytes(&mut self, extended: bool) -> Arc<[u8]> {
+        let place = if extended { &mut self.v6 } else { &mut self.v5 };
+        place
+            .get_or_insert_with(|| (self.make)(extended).encode().into())
+            .clone()
+    }
+}
+
+/// What is to be pushed to whom, besides the line itself.
+#[derive(Debug, Clone)]
+pub(crate) struct PushTo<'a> {
+    pub(crate) to: &'a Name,
+    /// The message id, or the ask id.
+    pub(crate) id: &'a str,
+    pub(crate) key: Option<MessageKey>,
+    pub(crate) reads: bool,
+    pub(crate) pending: Option<u64>,
+    /// After the commit, behind the answer of the same request.
+    pub(crate) after: bool,
+}
+
+impl Delivery {
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        // Pending answers all wait equally long, so the first is the oldest.
+        self.pending.values().next().map(|p| p.deadline)
+    }
+
+    /// Returns a tag for a line with this use.
+    pub(crate) fn tag(&mut self, used: TagUse) -> Tag {
+        self.last += 1;
+        self.tags.insert(Tag(self.last), used);
+        Tag(self.last)
+    }
+
+    pub(crate) fn batch_ended(&mut self) {
+        self.batch.clear();
+        self.batch_from = self.last + 1;
+    }
+
+    /// Forgets what the batch at hand put on its way and did not keep, for those messages do
+    /// not exist, and returns the answers that waited for it. Rooms keep nothing and go on.
+    pub(crate) fn forget_batch(&mut self) -> Vec<(u64, Caller)> {
+        for key in std::mem::take(&mut self.batch) {
+            if self
+                .awaiting
+                .get(&key)
+                .is_some_and(|awaited| awaited.key.is_some())
+            {
+                self.awaiting.remove(&key);
+            }
+        }
+        let mut forgotten = Vec::new();
+        let from = self.batch_from;
+        self.pending.retain(|id, pending| {
+            let stays = *id < from || matches!(pending.finish, Finish::Room { .. });
+            if !stays {
+                forgotten.push((*id, pending.caller.clone()));
+            }
+            stays
+        });
+        self.batch_from = self.last + 1;
+        forgotten
+    }
+
+    /// Forgets the answers that wait for a caller who is gone.
+    pub(crate) fn forget_caller(&mut self, conn: ConnId) {
+        self.pending
+            .retain(|_, pending| pending.caller.conn != conn);
+    }
+
+    /// Returns how many things are on their way.
+    pub(crate) fn len(&self) -> usize {
+        self.tags.len() + self.awaiting.len() + self.pending.len()
+    }
+}
+
+impl Hub {
+    /// Returns the number of an answer that will wait for confirmations; not waiting yet.
+    pub(crate) fn new_pending(&mut self) -> u64 {
+        self.delivery.last += 1;
+        self.delivery.last
+    }
+
+    /// Takes one push from `from` to `to` out of the budgets, or says why it is over them.
+    pub(crate) fn within_budget(
+        &mut self,
+        from: &Address,
+        to: &Name,
+        now: u64,
+    ) -> Result<(), String> {
+        let spent = match self.budgets.push(&from.name, to, now) {
+            Ok(()) => return Ok(()),
+            Err(Exhausted::Sender) => "You have sent very many messages in a short time",
+            Err(Exhausted::Conversation) => {
+                "You two have exchanged very many messages in a short time"
+            }
+        };
+        Err(format!(
+            "{spent}, so this one is stored without waking \"{to}\"; it is in its inbox. Slow down, or wait for an answer."
+        ))
+    }
+
+    /// Pushes a line into the live session `push.to`; says why not, if not.
+    pub(crate) fn push<F: Fn(bool) -> HubLine>(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        push: &PushTo<'_>,
+        line: &mut Line<F>,
+    ) -> Result<(), String> {
+        let to = push.to;
+        let Some(session) = self.sessions.get_mut(to) else {
+            return Err(format!(
+                "\"{to}\" is not connected; it finds the message in its inbox."
+            ));
+        };
+        if session.lagging || session.unconfirmed >= limits::QUEUE_LINES {
+            session.missed += 1;
+            return Err(format!(
+                "\"{to}\" reads too slowly; the message is in its inbox."
+            ));
+        }
+        session.unconfirmed += 1;
+        let conn = session.conn;
+        let extended = self.extended(conn);
+        let id: Arc<str> = push.id.into();
+        let tag = self.delivery.tag(TagUse::Push {
+            id: id.clone(),
+            confirms: !extended,
+        });
+        let awaited = Awaited {
+            to: to.clone(),
+            key: push.key,
+            reads: push.reads,
+            pending: push.pending,
+            expires: t.now + AWAIT_MS,
+        };
+        if self
+            .delivery
+            .awaiting
+            .insert((conn, id.clone()), awaited)
+            .is_some()
+        {
+            // The same message is pushed again: one of the two confirmations is enough.
+            if let Some(session) = self.sessions.get_mut(to) {
+                session.unconfirmed = session.unconfirmed.saturating_sub(1);
+            }
+        }
+        self.delivery.batch.push((conn, id));
+        let effect = Effect::Line {
+            conn,
+            bytes: line.bytes(extended),
+            tag: Some(tag),
+        };
+        if push.after {
+            &mut t.effects.after
+        } else {
+            &mut t.effects.now
+        }
+        .push(effect);
+        Ok(())
+    }
+
+    /// Lets an answer wait until `outstanding` pushes are confirmed.
+    pub(crate) fn await_pushes(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        pending: u64,
+        outstanding: usize,
+        finish: Finish,
+    ) {
+        let waiting = Pending {
+            caller: caller.clone(),
+            outstanding,
+            handed: 0,
+            word: None,
+            finish,
+            deadline: t.now + limits::CONFIRM_MS,
+        };
+        self.delivery.pending.insert(pending, waiting);
+        self.hold_place(caller, pending);
+        if outstanding == 0 {
+            self.finish(t, pending);
+        }
+    }
+
+    /// A tagged line was written or dropped.
+    pub(crate) fn flushed(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        conn: ConnId,
+        tag: Tag,
+        ok: bool,
+    ) {
+        let Some(used) = self.delivery.tags.remove(&tag) else {
+            return;
+        };
+        let result = match used {
+            TagUse::Push { id, confirms } if ok && confirms => {
+                self.settle(t, conn, &id, PushResult::Handed, "socket", None)
+            }
+            TagUse::Push { .. } | TagUse::Copy if ok => Ok(()),
+            TagUse::Copy => Ok(()),
+            TagUse::Push { id, .. } => {
+                if let Some(session) = self.session_of(conn) {
+                    session.lagging = true;
+                    session.missed += 1;
+                }
+                let why = "the session reads too slowly".to_owned();
+                self.settle(t, conn, &id, PushResult::Refused, "socket", Some(why))
+            }
+            TagUse::Page { mailbox, keys } => {
+                if let Some(mailbox) = self.mail.get_mut(mailbox) {
+                    for key in &keys {
+                        mailbox.in_flight.remove(&key.seq);
+                    }
+                }
+                if ok {
+                    self.write(t, Write::MarkRead { keys, ts: t.now }).map(drop)
+                } else {
+                    Ok(())
+                }
+            }
+            TagUse::Cursor { group, reader, to } => self.move_cursor(t, group, &reader, to, ok),
+        };
+        if let Err(Fail::Store(error)) = result {
+            self.note_failure(error);
+        }
+    }
+
+    /// A session that read too slowly has caught up.
+    pub(crate) fn drained(&mut self, t: &mut Turn<'_, impl Store>, conn: ConnId) {
+        let extended = self.extended(conn);
+        let Some(session) = self.session_of(conn) else {
+            return;
+        };
+        session.lagging = false;
+        let missed = std::mem::take(&mut session.missed);
+        if extended && missed > 0 {
+            let text = format!(
+                "{missed} messages came faster than this session read them and were not pushed. relay_inbox has the direct ones."
+            );
+            self.notice(t, conn, text, false);
+        }
+    }
+
+    /// Tells a version "6" session something in the hub's own name.
+    pub(crate) fn notice(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        conn: ConnId,
+        text: String,
+        after: bool,
+    ) {
+        let line = HubLine::Notice {
+            msg_id: format!("n-{}", self.ids.uuid()),
+            text,
+        };
+        let effect = Effect::Line {
+            conn,
+            bytes: line.encode().into(),
+            tag: None,
+        };
+        if after {
+            &mut t.effects.after
+        } else {
+            &mut t.effects.now
+        }
+        .push(effect);
+    }
+
+    fn session_of(&mut self, conn: ConnId) -> Option<&mut crate::clients::Session> {
+        let name = self.conns.get(&conn)?.session.as_ref()?;
+        self.sessions.get_mut(name)
+    }
+
+    /// Notes what a push path says of one push.
+    pub(crate) fn settle(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        conn: ConnId,
+        id: &str,
+        result: PushResult,
+        path: &str,
+        detail: Option<String>,
+    ) -> Done {
+        let Some(awaited) = self.delivery.awaiting.remove(&(conn, id.into())) else {
+            return Ok(()); // confirmed before, or never pushed to this connection
+        };
+        if let Some(session) = self.sessions.get_mut(&awaited.to) {
+            session.unconfirmed = session.unconfirmed.saturating_sub(1);
+        }
+        if let Some(pending) = awaited.pending
+            && let Some(waiting) = self.delivery.pending.get_mut(&pending)
+        {
+            waiting.outstanding = waiting.outstanding.saturating_sub(1);
+            waiting.handed += usize::from(result == PushResult::Handed);
+            waiting.word = Some((result, path.to_owned(), detail.clone()));
+            if waiting.outstanding == 0 {
+                self.finish(t, pending);
+            }
+        }
+        let Some(key) = awaited.key else {
+            return Ok(());
+        };
+        let pushed = Pushed {
+            ts: t.now,
+            result,
+            path: path.to_owned(),
+            detail,
+        };
+        self.write_lazily(t, Write::MarkPushed { key, pushed })?;
+        if awaited.reads && result == PushResult::Handed {
+            self.write_lazily(
+                t,
+                Write::MarkRead {
+                    keys: vec![key],
+                    ts: t.now,
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The session behind a connection is gone: nothing on its way to it will be confirmed.
+    pub(crate) fn settle_all(&mut self, t: &mut Turn<'_, impl Store>, conn: ConnId) {
+        let from = (conn, Arc::from(""));
+        let ids: Vec<Arc<str>> = self
+            .delivery
+            .awaiting
+            .range(from..)
+            .take_while(|((c, _), _)| *c == conn)
+            .map(|((_, id), _)| id.clone())
+            .collect();
+        for id in ids {
+            let why = Some("the session ended".to_owned());
+            if let Err(Fail::Store(error)) = self.settle(t, conn, &id, PushResult::Refused, "", why)
+            {
+                self.note_failure(error);
+            }
+        }
+    }
+
+    /// Gives up on confirmations that are long overdue.
+    pub(crate) fn expire_awaiting(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
+        let overdue = self
+            .delivery
+            .awaiting
+            .iter()
+            .filter(|(_, a)| a.expires <= t.now);
+        let overdue: Vec<_> = overdue.map(|(key, _)| key.clone()).collect();
+        for (conn, id) in overdue {
+            let why = Some("the session never confirmed it".to_owned());
+            self.settle(t, conn, &id, PushResult::Unknown, "", why)?;
+        }
+        Ok(())
+    }
+
+    /// Answers those who have waited long enough.
+    pub(crate) fn delivery_timers(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
+        while let Some((&pending, waiting)) = self.delivery.pending.first_key_value() {
+            if waiting.deadline > t.now {
+                break;
+            }
+            self.finish(t, pending);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, t: &mut Turn<'_, impl Store>, pending: u64) {
+        let Some(waiting) = self.delivery.pending.remove(&pending) else {
+            return;
+        };
+        let extended = self.extended(waiting.caller.conn);
+        let line = match waiting.finish {
+            Finish::Send { msg_id } => {
+                let (state, detail) = match waiting.word {
+                    Some((PushResult::Handed, ..)) => (DeliveryState::Delivered, None),
+                    Some((PushResult::Refused, path, why)) => {
+                        (DeliveryState::Stored, Some(not_handed("refused", &path, why)))
+                    }
+                    Some((PushResult::Unknown, path, why)) => {
+                        (DeliveryState::Stored, Some(not_handed("does not confirm", &path, why)))
+                    }
+                    None => (
+                        DeliveryState::Stored,
+                        Some("The session has not confirmed the push yet; the message is in its inbox.".into()),
+                    ),
+                };
+                send_ack(msg_id, state, detail, extended)
+            }
+            Finish::Room { room } => HubLine::RoomSendAck {
+                room: room.to_string(),
+                delivered_count: waiting.handed,
+                req_id: None,
+            },
+            Finish::Group { msg_id, absent } => HubLine::GroupAck {
+                msg_id: extended.then_some(msg_id),
+                delivered_count: extended.then_some(waiting.handed),
+                queued_count: extended.then_some(absent.saturating_sub(waiting.handed)),
+                req_id: None,
+            },
+        };
+        self.answer_held(t, &waiting.caller, pending, line);
+    }
+}
+
+/// Returns the answer to a send.
+pub(crate) fn send_ack(
+    msg_id: String,
+    state: DeliveryState,
+    detail: Option<String>,
+    extended: bool,
+) -> HubLine {
+    HubLine::SendAck {
+        msg_id,
+        status: match state {
+            DeliveryState::Delivered | DeliveryState::Read => SendStatus::Delivered,
+            _ => SendStatus::Queued,
+        },
+        state: extended.then_some(state),
+        detail: detail.filter(|_| extended),
+        req_id: None,
+    }
+}
+
+fn not_handed(verb: &str, path: &str, why: Option<String>) -> String {
+    let path = if path.is_empty() {
+        "the push path"
+    } else {
+        path
+    };
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("Pushed, but {path} {verb}{why}. The message is in the inbox.")
+}
+
+/// Returns the kind of push line that shows a stored message of this kind.
+pub(crate) fn is_told_once(kind: MessageKind) -> bool {
+    matches!(kind, MessageKind::Reply | MessageKind::System)
+}

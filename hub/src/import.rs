@@ -1,0 +1,129 @@
+//! Taking over what an EcoRelay 0.8–1.0 hub kept. Repeating an import changes nothing.
+
+use crate::clients::Caller;
+use crate::hub::{Done, Turn, refuse};
+use crate::{Hub, MessageRow, Store, Write};
+use ecorelay_protocol::{
+    Address, ErrorCode, HubLine, ImportGroup, ImportMailbox, ImportMessage, MessageKind, Name,
+    limits,
+};
+
+impl Hub {
+    pub(crate) fn import_mailbox(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        import: ImportMailbox,
+    ) -> Done {
+        let owner = Name::parse(&import.owner, "The owner's name")?;
+        let mailbox = self.own_mailbox(t, &owner)?;
+        self.save_mailboxes(t)?;
+        let (mut taken, mut known) = (0, 0);
+        for message in import.messages {
+            if message.msg_id.len() > limits::ID_CHARS || message.text.len() > limits::TEXT_BYTES {
+                continue;
+            }
+            if t.store.find(&message.msg_id)?.is_some() {
+                known += 1;
+                continue;
+            }
+            self.make_room(t, mailbox)?;
+            let key = self.next_key(mailbox);
+            let read = message.read.then_some(t.now);
+            let row = imported(key, &owner, message)?;
+            self.write(t, Write::AppendMessage(Box::new(row)))?;
+            if let Some(ts) = read {
+                self.write(
+                    t,
+                    Write::MarkRead {
+                        keys: vec![key],
+                        ts,
+                    },
+                )?;
+            }
+            taken += 1;
+        }
+        self.answer(
+            t,
+            caller,
+            HubLine::ImportResult {
+                taken,
+                known,
+                req_id: None,
+            },
+        );
+        Ok(())
+    }
+
+    pub(crate) fn import_group(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        import: ImportGroup,
+    ) -> Done {
+        let name = Name::parse(&import.group, "The group's name")?;
+        let admin = Address::parse(&import.admin, "The admin's name")?;
+        if import.members.len() > limits::GROUP_MEMBERS
+            || import.messages.len() > limits::GROUP_HISTORY
+        {
+            return refuse(
+                ErrorCode::BadArgs,
+                "A group has at most 256 members and 500 entries.",
+            );
+        }
+        if !self.adopt_group(t, name.clone(), admin.clone())? {
+            self.answer(
+                t,
+                caller,
+                HubLine::ImportResult {
+                    taken: 0,
+                    known: import.messages.len(),
+                    req_id: None,
+                },
+            );
+            return Ok(());
+        }
+        let taken = import.messages.len();
+        for entry in import.messages {
+            let from =
+                Address::parse(&entry.from, "An author's name").unwrap_or_else(|_| admin.clone());
+            self.adopt_entry(t, &name, &from, entry.system, entry.text, entry.ts)?;
+        }
+        self.add_member(t, &name, admin)?;
+        for (member, read) in import.members {
+            if let Ok(member) = Address::parse(&member, "A member's name") {
+                self.add_member(t, &name, member.clone())?;
+                self.adopt_cursor(t, &name, &member, read)?;
+            }
+        }
+        self.answer(
+            t,
+            caller,
+            HubLine::ImportResult {
+                taken,
+                known: 0,
+                req_id: None,
+            },
+        );
+        Ok(())
+    }
+}
+
+fn imported(key: crate::MessageKey, owner: &Name, message: ImportMessage) -> Done<MessageRow> {
+    Ok(MessageRow {
+        key,
+        from: Address::parse(&message.from, "A sender's name")?,
+        to: Address::local(owner.clone()),
+        msg_id: message.msg_id,
+        kind: MessageKind::Message,
+        text: message.text,
+        reply_to: message.reply_to,
+        ask_id: None,
+        group: None,
+        ts: message.ts,
+        urgent: message.urgent,
+        pushed: None,
+        read: None,
+        answered: None,
+    })
+}

@@ -1,0 +1,526 @@
+//! Direct messages: accept, push, fetch, answer.
+
+use crate::clients::Caller;
+use crate::delivery::{Finish, Line, PushTo, TagUse, is_told_once, send_ack};
+use crate::hub::{Done, Turn, refuse};
+use crate::{Found, Hub, MailboxId, MessageKey, MessageRow, Store, Write};
+use ecorelay_protocol::{
+    Address, DeliveryState, ErrorCode, HubLine, InboxEntry, MessageKind, Name, Push, PushResult,
+    Received, Refusal, SendMessage, header_line, iso_ms, limits,
+};
+
+/// A message that a session wants sent.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) kind: MessageKind,
+    pub(crate) from: Address,
+    pub(crate) to: Name,
+    pub(crate) text: String,
+    pub(crate) reply_to: Option<String>,
+    pub(crate) ask_id: Option<String>,
+    pub(crate) group: Option<Name>,
+    pub(crate) urgent: bool,
+    /// Chosen by the sender, so that it can send again without harm.
+    pub(crate) msg_id: Option<String>,
+}
+
+impl Hub {
+    pub(crate) fn send(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        message: SendMessage,
+    ) -> Done {
+        let from = self.me(caller)?;
+        let to = Address::parse(&message.to, "\"to\"")?.relative_to(&self.config.hub_id);
+        if to.hub.is_some() {
+            return Err(to.unknown_hub().into());
+        }
+        let draft = Draft {
+            kind: MessageKind::Message,
+            from: Address::local(from),
+            to: to.name,
+            text: message.text,
+            reply_to: message.reply_to,
+            ask_id: None,
+            group: None,
+            urgent: message.urgent,
+            msg_id: message.msg_id.filter(|_| self.extended(caller.conn)),
+        };
+        self.accept(t, caller, draft)
+    }
+
+    /// Takes a message in, pushes it if its recipient is live, and answers the sender.
+    pub(crate) fn accept(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        draft: Draft,
+    ) -> Done {
+        let extended = self.extended(caller.conn);
+        if let Some(id) = &draft.msg_id
+            && t.store.find(id)?.is_some()
+        {
+            self.flush_lazy(t)?;
+            if let Some(found) = t.store.find(id)? {
+                return self.answer_again(t, caller, &draft, found);
+            }
+        }
+        let known = self.mail.is_known(&draft.to);
+        let row = self.store_message(t, draft)?;
+        let msg_id = row.msg_id.clone();
+        let pending = self.new_pending();
+        match self.push_message(t, &row, Some(pending), false) {
+            Ok(()) => self.await_pushes(t, caller, pending, 1, Finish::Send { msg_id }),
+            Err(_) if !known => {
+                let detail = self.describe_unknown(&row.to.name);
+                self.answer(
+                    t,
+                    caller,
+                    send_ack(msg_id, DeliveryState::Unknown, Some(detail), extended),
+                );
+            }
+            Err(why) => {
+                self.answer(
+                    t,
+                    caller,
+                    send_ack(msg_id, DeliveryState::Stored, Some(why), extended),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a send whose message is here already: the sender did not hear the first answer.
+    fn answer_again(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        draft: &Draft,
+        found: Found,
+    ) -> Done {
+        let (from, to, state) = match &found {
+            Found::Message(row) => (&row.from, Some(&row.to.name), self.state_of(row)),
+            Found::Gone(gone) => (&gone.from, Some(&gone.to.name), DeliveryState::Read),
+            Found::Group(entry) => (&entry.from, None, DeliveryState::Stored),
+        };
+        if *from != draft.from || to != Some(&draft.to) {
+            return refuse(
+                ErrorCode::BadArgs,
+                "\"msg_id\" belongs to another message; leave it out.",
+            );
+        }
+        let id = draft.msg_id.clone().unwrap_or_default();
+        let detail = Some("The hub had this message already; it was not sent twice.".to_owned());
+        let extended = self.extended(caller.conn);
+        self.answer(t, caller, send_ack(id, state, detail, extended));
+        Ok(())
+    }
+
+    /// Puts a message into its mailbox.
+    pub(crate) fn store_message(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        draft: Draft,
+    ) -> Done<MessageRow> {
+        let mailbox = self.mailbox_for(t, &draft.to)?;
+        self.make_room(t, mailbox)?;
+        let msg_id = match draft.msg_id {
+            Some(id) => id,
+            None => format!("m-{}", self.ids.uuid()),
+        };
+        let row = MessageRow {
+            key: self.next_key(mailbox),
+            msg_id,
+            kind: draft.kind,
+            from: draft.from,
+            to: Address::local(draft.to),
+            text: draft.text,
+            reply_to: draft.reply_to,
+            ask_id: draft.ask_id,
+            group: draft.group,
+            ts: t.now,
+            urgent: draft.urgent,
+            pushed: None,
+            read: None,
+            answered: None,
+        };
+        self.write(t, Write::AppendMessage(Box::new(row.clone())))?;
+        self.copy_to_watchers(t, &row);
+        Ok(row)
+    }
+
+    /// Pushes a stored message, within the sender's budgets.
+    pub(crate) fn push_message(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        row: &MessageRow,
+        pending: Option<u64>,
+        again: bool,
+    ) -> Result<(), String> {
+        let to = match self.mail.get(row.key.mailbox) {
+            Some(mailbox) => mailbox.row.name.clone(),
+            None => row.to.name.clone(),
+        };
+        let live = self.sessions.contains_key(&to);
+        if live && !again && row.kind != MessageKind::System {
+            self.within_budget(&row.from, &to, t.now)?;
+        }
+        if !live {
+            let last = self.mail.of(&to).map_or(t.now, |m| m.row.last_seen);
+            return Err(format!(
+                "\"{to}\" is not connected (last seen {}); it gets the message when it is back.",
+                iso_ms(last)
+            ));
+        }
+        let push = PushTo {
+            to: &to,
+            id: &row.msg_id,
+            key: Some(row.key),
+            reads: is_told_once(row.kind),
+            pending,
+            after: again,
+        };
+        self.push(
+            t,
+            &push,
+            &mut Line::new(|extended| push_line(row, extended)),
+        )
+    }
+
+    /// Pushes what came while a session was away, oldest first; much of it as one notice.
+    pub(crate) fn replay(&mut self, t: &mut Turn<'_, impl Store>, name: &Name) -> Done {
+        let Some(conn) = self.sessions.get(name).map(|s| s.conn) else {
+            return Ok(());
+        };
+        let Some(mailbox) = self.mail.of(name) else {
+            return Ok(());
+        };
+        if mailbox.unread > 0 {
+            let (id, unread) = (mailbox.row.id, mailbox.unread);
+            self.flush_lazy(t)?;
+            let rows = t
+                .store
+                .unpushed(id, limits::REPLAY_ON_REGISTER, limits::PAGE_BYTES_V6)?;
+            for row in &rows {
+                // A session that cannot take it now finds it in its inbox.
+                let _ = self.push_message(t, row, None, true);
+            }
+            if unread > rows.len() {
+                let more = unread - rows.len();
+                let text = format!(
+                    "{more} more unread messages wait in your inbox; relay_inbox reads them."
+                );
+                self.notice(t, conn, text, true);
+            }
+        }
+        self.replay_groups(t, name, conn)
+    }
+
+    pub(crate) fn inbox(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        limit: Option<usize>,
+        since_id: Option<&str>,
+    ) -> Done {
+        let me = self.me(caller)?;
+        let extended = self.extended(caller.conn);
+        let limit = limit.unwrap_or(limits::INBOX_PAGE_DEFAULT);
+        let budget = if extended {
+            limits::PAGE_BYTES_V6
+        } else {
+            limits::PAGE_BYTES_V5
+        };
+        self.flush_lazy(t)?;
+        let Some(mailbox) = self.mail.of(&me) else {
+            self.answer(
+                t,
+                caller,
+                HubLine::InboxResult {
+                    messages: vec![],
+                    remaining: 0,
+                    req_id: None,
+                },
+            );
+            return Ok(());
+        };
+        let (id, unread, in_flight) = (mailbox.row.id, mailbox.unread, mailbox.in_flight.clone());
+        let mut rows = match since_id {
+            None => t.store.unread(id, limit + in_flight.len(), budget)?,
+            Some(since) => {
+                let seq = match t.store.find(since)? {
+                    Some(Found::Message(row)) if row.key.mailbox == id => row.key.seq,
+                    _ => 0, // as the reference: an id that is not here means from the oldest
+                };
+                t.store.after(id, seq, limit, budget)?
+            }
+        };
+        if since_id.is_none() {
+            rows.retain(|row| !in_flight.contains(&row.key.seq));
+            rows.truncate(limit);
+        }
+        let messages = page(&rows, budget, extended);
+        rows.truncate(messages.len());
+        let remaining = match since_id {
+            None => unread.saturating_sub(in_flight.len() + rows.len()),
+            Some(_) => match rows.last() {
+                Some(last) => t.store.count_after(id, last.key.seq)?,
+                None => 0,
+            },
+        };
+        let line = HubLine::InboxResult {
+            messages,
+            remaining,
+            req_id: None,
+        };
+        if extended {
+            self.answer(t, caller, line);
+            return Ok(());
+        }
+        // A version "5" client cannot say what reached it: the kernel's word has to do.
+        let unread = rows.iter().filter(|row| row.read.is_none());
+        let keys: Vec<MessageKey> = unread.map(|row| row.key).collect();
+        if let Some(mailbox) = self.mail.get_mut(id) {
+            mailbox.in_flight.extend(keys.iter().map(|key| key.seq));
+        }
+        let tag = self.delivery.tag(TagUse::Page { mailbox: id, keys });
+        self.answer_tagged(t, caller, line, Some(tag));
+        Ok(())
+    }
+
+    pub(crate) fn read(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        msg_ids: &[String],
+    ) -> Done {
+        let me = self.me(caller)?;
+        let mailbox = self.mail.id(&me);
+        let mut keys = Vec::new();
+        for id in msg_ids {
+            if let Some(Found::Message(row)) = t.store.find(id)?
+                && Some(row.key.mailbox) == mailbox
+                && row.read.is_none()
+            {
+                keys.push(row.key);
+            }
+        }
+        if !keys.is_empty() {
+            self.write(t, Write::MarkRead { keys, ts: t.now })?;
+        }
+        self.answer_ack(t, caller);
+        Ok(())
+    }
+
+    pub(crate) fn reply(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        id: &str,
+        text: String,
+        msg_id: Option<String>,
+    ) -> Done {
+        let me = self.me(caller)?;
+        let msg_id = msg_id.filter(|_| self.extended(caller.conn));
+        let mut draft = Draft {
+            kind: MessageKind::Message,
+            from: Address::local(me.clone()),
+            to: me.clone(),
+            text,
+            reply_to: Some(id.to_owned()),
+            ask_id: None,
+            group: None,
+            urgent: false,
+            msg_id,
+        };
+        if let Some(asker) = self.asks.asker(id) {
+            let Some(asker) = self.mail.get(asker) else {
+                return Err(
+                    unknown_ask("The one who asked is forgotten; nobody can be answered.").into(),
+                );
+            };
+            draft.to = asker.row.name.clone();
+            draft.kind = MessageKind::Reply;
+            draft.ask_id = Some(id.to_owned());
+            return self.accept(t, caller, draft);
+        }
+        match t.store.find(id)? {
+            Some(Found::Message(row)) if Some(row.key.mailbox) == self.mail.id(&me) => {
+                draft.to = row.from.name.clone();
+                self.reply_to_message(t, caller, &row, draft)
+            }
+            Some(Found::Gone(gone)) if gone.to.name == me => {
+                draft.to = gone.from.name;
+                self.accept(t, caller, draft)
+            }
+            Some(Found::Group(_)) => {
+                Err(unknown_ask("That is a group message; answer in the group with relay_group_send.").into())
+            }
+            Some(_) => Err(unknown_ask("That message was not sent to you.").into()),
+            None => Err(unknown_ask(
+                "No ask and no message to you has this id. relay_inbox shows the ids; room messages are answered with relay_room.",
+            )
+            .into()),
+        }
+    }
+
+    /// Answers a message that is still in the mailbox: it is read and answered by that.
+    fn reply_to_message(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        row: &MessageRow,
+        mut draft: Draft,
+    ) -> Done {
+        let by = draft
+            .msg_id
+            .clone()
+            .unwrap_or_else(|| format!("m-{}", self.ids.uuid()));
+        draft.msg_id = Some(by.clone());
+        self.accept(t, caller, draft)?;
+        if row.answered.is_none() {
+            self.write(
+                t,
+                Write::MarkAnswered {
+                    key: row.key,
+                    ts: t.now,
+                    by,
+                },
+            )?;
+        }
+        if row.read.is_none() {
+            self.write(
+                t,
+                Write::MarkRead {
+                    keys: vec![row.key],
+                    ts: t.now,
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Returns where a message is.
+    pub(crate) fn state_of(&self, row: &MessageRow) -> DeliveryState {
+        if row.read.is_some() {
+            DeliveryState::Read
+        } else if row
+            .pushed
+            .as_ref()
+            .is_some_and(|p| p.result == PushResult::Handed)
+        {
+            DeliveryState::Delivered
+        } else if self.owned(row.key.mailbox) {
+            DeliveryState::Stored
+        } else {
+            DeliveryState::Unknown
+        }
+    }
+
+    fn owned(&self, mailbox: MailboxId) -> bool {
+        self.mail
+            .get(mailbox)
+            .is_some_and(|m| m.row.owned.is_some())
+    }
+
+    /// Returns what a sender is told of a name that was never seen.
+    fn describe_unknown(&self, name: &Name) -> String {
+        if let Some(new) = self.mail.of(name).and_then(|m| m.row.renamed_to.as_ref()) {
+            return format!(
+                "The session that was \"{name}\" is now called \"{new}\". This message waits 7 days for a new \"{name}\"."
+            );
+        }
+        let near = self.mail.near_matches(name);
+        let near: Vec<String> = near.iter().map(|name| format!("\"{name}\"")).collect();
+        let hint = match near.as_slice() {
+            [] => "relay_peers lists who is here.".to_owned(),
+            near => format!("did you mean {}?", near.join(" or ")),
+        };
+        format!(
+            "No session called \"{name}\" has been here; {hint} The message waits 7 days for its first owner."
+        )
+    }
+}
+
+fn unknown_ask(message: &str) -> Refusal {
+    Refusal::new(ErrorCode::UnknownAsk, message)
+}
+
+/// Returns the line that shows a message to its live recipient.
+fn push_line(row: &MessageRow, extended: bool) -> HubLine {
+    let header_id = row
+        .ask_id
+        .as_deref()
+        .filter(|_| row.kind == MessageKind::Reply)
+        .unwrap_or(&row.msg_id);
+    let place = row.group.as_ref().map(Name::as_str);
+    let from = row.from.to_string();
+    let push = Push {
+        header: extended.then(|| header_line(row.kind, &from, place, header_id, row.urgent)),
+        kind: extended.then_some(row.kind),
+    };
+    let received = Received {
+        msg_id: row.msg_id.clone(),
+        origin_hub: row.from.hub.as_ref().map(ToString::to_string),
+        from,
+        text: row.text.clone(),
+        ts: iso_ms(row.ts),
+        urgent: row.urgent.then_some(true),
+        push,
+    };
+    match (row.kind, &row.ask_id, &row.group) {
+        (MessageKind::Reply, Some(ask_id), _) => {
+            let broadcast_id = crate::asks::broadcast_of(ask_id).to_owned();
+            HubLine::IncomingReply {
+                received,
+                ask_id: ask_id.clone(),
+                thread_id: broadcast_id.clone(),
+                broadcast_id,
+            }
+        }
+        (_, _, Some(group)) => HubLine::IncomingGroupMsg {
+            group: group.to_string(),
+            received,
+        },
+        _ => HubLine::IncomingMessage {
+            received,
+            reply_to: row.reply_to.clone(),
+        },
+    }
+}
+
+/// Returns the entries of a page that fit its budget in JSON; always one where there is one.
+fn page(rows: &[MessageRow], budget: usize, extended: bool) -> Vec<InboxEntry> {
+    let mut sum = 0;
+    let mut entries = Vec::new();
+    for row in rows {
+        let entry = InboxEntry {
+            msg_id: row.msg_id.clone(),
+            from: row.from.to_string(),
+            text: row.text.clone(),
+            reply_to: row.reply_to.clone(),
+            ts: iso_ms(row.ts),
+            urgent: row.urgent.then_some(true),
+            pushed: (extended
+                && row
+                    .pushed
+                    .as_ref()
+                    .is_some_and(|p| p.result == PushResult::Handed))
+            .then_some(true),
+            kind: (extended && row.kind != MessageKind::Message).then_some(row.kind),
+            ask_id: row.ask_id.clone().filter(|_| extended),
+            group: row
+                .group
+                .as_ref()
+                .filter(|_| extended)
+                .map(ToString::to_string),
+        };
+        sum += serde_json::to_string(&entry).map_or(0, |json| json.len());
+        if !entries.is_empty() && sum > budget {
+            break;
+        }
+        entries.push(entry);
+    }
+    entries
+}
