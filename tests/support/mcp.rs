@@ -145,6 +145,20 @@ impl McpClient {
         }
     }
 
+    /// Calls a tool the channel does not list; returns the error in words.
+    pub(crate) fn call_unlisted(&self, tool: &str) -> Result<(), String> {
+        let params = CallToolRequestParams::new(tool.to_owned());
+        let call = tokio::time::timeout(DEADLINE, self.service().call_tool(params));
+        match RUNTIME
+            .block_on(call)
+            .expect("an answer within the deadline")
+        {
+            Ok(result) if result.is_error == Some(true) => Err(format!("{result:?}")),
+            Ok(_) => Ok(()),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+
     /// Calls a tool that succeeds.
     pub(crate) fn ok(&self, tool: &str, arguments: Value) -> Value {
         match self.call(tool, arguments.clone()) {
