@@ -1,0 +1,73 @@
+//! One file per command: its arguments, what it asks, what it prints.
+
+pub(crate) mod broadcast;
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod group;
+pub(crate) mod import;
+pub(crate) mod inbox;
+mod live_status;
+pub(crate) mod logs;
+pub(crate) mod mcp;
+pub(crate) mod node;
+mod peers;
+mod presence;
+pub(crate) mod reply;
+pub(crate) mod room;
+pub(crate) mod send;
+pub(crate) mod up;
+pub(crate) mod watch;
+pub(crate) mod why;
+mod words;
+
+use crate::args::{Cli, Command};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::Output;
+use std::process::ExitCode;
+
+/// Runs the command and returns what the shell is told.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let output = Output::new(cli.global.json);
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output.report(&error),
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), CliError> {
+    let context = match cli.command {
+        Command::Completions(args) => return completions::run(&args),
+        _ => Context::new(&cli.global)?,
+    };
+    match cli.command {
+        // These two have run times of their own.
+        Command::Mcp(args) => mcp::run(args, &context),
+        Command::Node(node::NodeCommand::Run(args)) => node::run_daemon(&args, &context),
+        command => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| CliError::failed(format!("The program cannot start: {e}.")))?
+            .block_on(ask(command, &context)),
+    }
+}
+
+async fn ask(command: Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Up(args) => up::run(args, context).await,
+        Command::Node(command) => node::run(command, context).await,
+        Command::Peers => peers::run(context).await,
+        Command::Send(args) => send::run(args, context).await,
+        Command::Inbox(args) => inbox::run(args, context).await,
+        Command::Reply(args) => reply::run(args, context).await,
+        Command::Broadcast(args) => broadcast::run(args, context).await,
+        Command::Room(command) => room::run(command, context).await,
+        Command::Group(command) => group::run(command, context).await,
+        Command::Watch(args) => watch::run(args, context).await,
+        Command::Why(args) => why::run(args, context).await,
+        Command::Doctor => doctor::run(context).await,
+        Command::Import(args) => import::run(args, context).await,
+        Command::Mcp(args) => mcp::run(args, context),
+        Command::Completions(args) => completions::run(&args),
+    }
+}

@@ -1,0 +1,249 @@
+//! `import`: takes over the mailboxes and groups of an EcoRelay 0.8–1.0 data directory.
+
+mod chunks;
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::hub::Hub;
+use crate::view::style::{BOLD, DIM, GOOD, WARN, paint};
+use crate::view::text::{count, one_line};
+use chunks::{group_chunks, mailbox_chunks};
+use clap::Args;
+use ecorelay_config::reference::{self, Bridge, Listing, Skipped};
+use ecorelay_protocol::HubLine;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// The arguments of `import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The data directory to take over, such as ~/.eco-relay
+    dir: PathBuf,
+    /// Only say what would be taken over
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What an import did, or would do.
+#[derive(Debug, Default)]
+struct Summary {
+    mailboxes: usize,
+    messages: Counts,
+    groups: usize,
+    entries: Counts,
+    bridge: Option<Bridge>,
+    skipped: Vec<Skipped>,
+}
+
+/// Messages or entries: how many were in the files, and what became of them.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    found: usize,
+    taken: usize,
+    known: usize,
+}
+
+pub(crate) async fn run(args: ImportArgs, context: &Context) -> Result<(), CliError> {
+    let listing = reference::list(&args.dir).map_err(|e| {
+        CliError::failed(format!("{} cannot be read: {e}.", args.dir.display()))
+            .hint("Name the data directory of an EcoRelay 0.8–1.0, usually ~/.eco-relay.")
+    })?;
+    if listing == Listing::default() {
+        return Err(CliError::failed(format!(
+            "{} holds no mailboxes/, groups/ or bridge.json of an EcoRelay 0.8–1.0.",
+            args.dir.display()
+        ))
+        .hint("Name its data directory, usually ~/.eco-relay."));
+    }
+    let mut hub = if args.dry_run {
+        None
+    } else {
+        Some(context.hub().await?)
+    };
+    let mut summary = Summary::default();
+    // One file at a time, so that the largest decides how much memory is needed.
+    for file in &listing.mailboxes {
+        match reference::read_mailbox(file) {
+            Err(skipped) => summary.skipped.push(skipped),
+            Ok(read) => {
+                summary.mailboxes += 1;
+                summary.messages.found += read.mailbox.messages.len();
+                summary.skipped.extend(read.skipped);
+                for chunk in mailbox_chunks(read.mailbox, file, &mut summary.skipped) {
+                    take(
+                        &mut hub,
+                        "import_mailbox",
+                        &json!(chunk),
+                        &mut summary.messages,
+                    )
+                    .await?;
+                }
+            }
+        }
+    }
+    for file in &listing.groups {
+        match reference::read_group(file) {
+            Err(skipped) => summary.skipped.push(skipped),
+            Ok(read) => {
+                summary.groups += 1;
+                summary.entries.found += read.group.messages.len();
+                summary.skipped.extend(read.skipped);
+                for chunk in group_chunks(read.group, file, &mut summary.skipped) {
+                    take(
+                        &mut hub,
+                        "import_group",
+                        &json!(chunk),
+                        &mut summary.entries,
+                    )
+                    .await?;
+                }
+            }
+        }
+    }
+    if let Some(file) = &listing.bridge {
+        match reference::read_bridge(file) {
+            Err(skipped) => summary.skipped.push(skipped),
+            Ok(bridge) => summary.bridge = Some(bridge),
+        }
+    }
+    context.output.result(
+        || document(&summary, args.dry_run),
+        || page(&summary, args.dry_run),
+    )
+}
+
+async fn take(
+    hub: &mut Option<Hub>,
+    kind: &str,
+    chunk: &Value,
+    counts: &mut Counts,
+) -> Result<(), CliError> {
+    let Some(hub) = hub else { return Ok(()) };
+    let mut request = chunk.clone();
+    request["type"] = json!(kind);
+    match hub.ask(request).await? {
+        HubLine::ImportResult { taken, known, .. } => {
+            counts.taken += taken;
+            counts.known += known;
+            Ok(())
+        }
+        _ => Err(CliError::odd_answer(kind)),
+    }
+}
+
+fn document(summary: &Summary, dry_run: bool) -> Value {
+    let counts = |c: Counts| json!({"found": c.found, "taken": c.taken, "known": c.known});
+    json!({
+        "ok": true,
+        "dry_run": dry_run,
+        "mailboxes": summary.mailboxes,
+        "messages": counts(summary.messages),
+        "groups": summary.groups,
+        "entries": counts(summary.entries),
+        "bridge": summary.bridge.as_ref().map(|b| json!({
+            "hub_id": b.hub_id, "listen": b.listen, "peers": b.peers, "relay": b.relay,
+        })),
+        "skipped": summary.skipped.iter().map(|s| json!({
+            "file": s.file.display().to_string(), "reason": s.reason,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn page(summary: &Summary, dry_run: bool) -> String {
+    let became = |c: Counts| match (dry_run, c.known) {
+        (true, _) => String::new(),
+        (false, 0) => format!(": {} taken over", c.taken),
+        (false, known) => format!(": {} taken over, {known} here already", c.taken),
+    };
+    let mut out = match dry_run {
+        true => format!(
+            "{}\n",
+            paint(BOLD, "Found; nothing is changed in a dry run")
+        ),
+        false => format!("{} Import done\n", paint(GOOD, "✓")),
+    };
+    out.push_str(&format!(
+        "  {} with {}{}\n",
+        count(summary.mailboxes, "mailbox"),
+        count(summary.messages.found, "message"),
+        became(summary.messages)
+    ));
+    out.push_str(&format!(
+        "  {} with {}{}\n",
+        count(summary.groups, "group"),
+        count(summary.entries.found, "entry"),
+        became(summary.entries)
+    ));
+    if let Some(bridge) = &summary.bridge {
+        out.push_str(&format!(
+            "\n{}\n",
+            paint(BOLD, "Bridge (for your information)")
+        ));
+        let peers = (!bridge.peers.is_empty()).then(|| bridge.peers.join(", "));
+        for (name, value) in [
+            ("hub id", &bridge.hub_id),
+            ("listened", &bridge.listen),
+            ("peers", &peers),
+            ("relay", &bridge.relay),
+        ] {
+            if let Some(value) = value {
+                out.push_str(&format!(
+                    "  {}  {}\n",
+                    paint(DIM, format!("{name:<8}")),
+                    one_line(value)
+                ));
+            }
+        }
+        out.push_str("  Its shared secret is not taken over.\n");
+    }
+    if !summary.skipped.is_empty() {
+        out.push_str(&format!("\n{}\n", paint(BOLD, "Left out")));
+        for skipped in &summary.skipped {
+            let file = one_line(&skipped.file.display().to_string());
+            out.push_str(&format!(
+                "  {} {file}: {}\n",
+                paint(WARN, "!"),
+                one_line(&skipped.reason)
+            ));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::view::style::plain;
+
+    #[test]
+    fn the_report_counts_and_names_what_was_left_out() {
+        let summary = Summary {
+            mailboxes: 2,
+            messages: Counts {
+                found: 7,
+                taken: 5,
+                known: 2,
+            },
+            groups: 1,
+            entries: Counts {
+                found: 1,
+                taken: 1,
+                known: 0,
+            },
+            bridge: Some(Bridge {
+                hub_id: Some("desk".into()),
+                ..Bridge::default()
+            }),
+            skipped: vec![Skipped {
+                file: "m/x.json".into(),
+                reason: "It is empty.".into(),
+            }],
+        };
+        assert_eq!(
+            plain(&page(&summary, false)),
+            "✓ Import done\n  2 mailboxes with 7 messages: 5 taken over, 2 here already\n  1 group with 1 entry: 1 taken over\n\nBridge (for your information)\n  hub id    desk\n  Its shared secret is not taken over.\n\nLeft out\n  ! m/x.json: It is empty.\n"
+        );
+        assert_eq!(document(&summary, false)["messages"]["known"], 2);
+    }
+}

@@ -1,0 +1,134 @@
+//! The status of the hub, asked again whenever something changes. `up` and
+//! `node status --watch` end in it.
+
+use super::presence::{hub_gone, interrupted};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::hub::Hub;
+use crate::view::live::LivePage;
+use crate::view::status::{Surroundings, page, without_clocks};
+use crate::view::style::{DIM, paint};
+use crate::view::time::now_ms;
+use ecorelay_protocol::HubLine;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Changes within this time are drawn once.
+const GATHER: Duration = Duration::from_millis(150);
+/// On a terminal the page is drawn this often without a change, because times pass.
+const REFRESH: Duration = Duration::from_secs(5);
+/// A hub that restarts may be away this long.
+const AWAY: Duration = Duration::from_secs(5);
+/// How often a hub that is away is looked for.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Returns the hub's status document.
+pub(crate) async fn status(hub: &mut Hub) -> Result<Value, CliError> {
+    match hub.ask(json!({"type": "status"})).await? {
+        HubLine::StatusResult { status, .. } => Ok(status),
+        _ => Err(CliError::odd_answer("status")),
+    }
+}
+
+/// Returns the page for people.
+pub(crate) fn status_page(status: &Value, context: &Context) -> String {
+    let home = std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
+    page(
+        status,
+        Surroundings {
+            now: now_ms(),
+            home: home.as_deref(),
+            columns: context.output.terminal().map(|size| size.0),
+            program: &crate::identity::program(),
+        },
+    )
+}
+
+/// Shows the status until Ctrl-C; ends with an error when the hub ends and does not come back.
+pub(crate) async fn follow(mut hub: Hub, context: &Context) -> Result<(), CliError> {
+    let mut stop = std::pin::pin!(interrupted());
+    let mut live = LivePage::default();
+    let mut last = Value::Null;
+    loop {
+        let watched = async {
+            hub.ask(json!({"type": "watch"})).await?;
+            loop {
+                show_once(&mut hub, context, &mut live, &mut last).await?;
+                if !change(&mut hub, context).await {
+                    return Err(hub_gone());
+                }
+            }
+        };
+        let error: CliError = tokio::select! {
+            () = &mut stop => return Ok(()),
+            ended = watched => match ended {
+                Ok(never) => never,
+                Err(error) => error,
+            },
+        };
+        if !error.is_no_hub() {
+            return Err(error);
+        }
+        let back = async {
+            loop {
+                match context.running_hub().await {
+                    Ok(hub) => return hub,
+                    Err(_) => tokio::time::sleep(LOOK).await,
+                }
+            }
+        };
+        hub = tokio::select! {
+            () = &mut stop => return Ok(()),
+            back = tokio::time::timeout(AWAY, back) => back.map_err(|_| error)?,
+        };
+    }
+}
+
+async fn show_once(
+    hub: &mut Hub,
+    context: &Context,
+    live: &mut LivePage,
+    last: &mut Value,
+) -> Result<(), CliError> {
+    let status = status(hub).await?;
+    let bare = without_clocks(&status);
+    let changed = bare != *last;
+    *last = bare;
+    if context.output.can_redraw() {
+        let footer = "Ctrl-C ends this view; the hub keeps running.";
+        let text = format!(
+            "{}\n{}\n",
+            status_page(&status, context),
+            paint(DIM, footer)
+        );
+        return context.output.redraw(live, &text);
+    }
+    if !changed {
+        return Ok(());
+    }
+    context.output.result(
+        || status.clone(),
+        || format!("{}\n", status_page(&status, context)),
+    )
+}
+
+/// Waits until the page is to be drawn again; `false` when the hub is gone.
+async fn change(hub: &mut Hub, context: &Context) -> bool {
+    let refresh = async {
+        if context.output.can_redraw() {
+            tokio::time::sleep(REFRESH).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    let alive = tokio::select! {
+        () = refresh => true,
+        push = hub.next_push() => push.is_some(),
+    };
+    if alive {
+        let drain = async { while hub.next_push().await.is_some() {} };
+        // When the time is over nothing more came; when the hub is gone the next call says so.
+        let _ = tokio::time::timeout(GATHER, drain).await;
+    }
+    alive
+}

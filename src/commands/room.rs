@@ -1,0 +1,171 @@
+//! `room`: topics that last as long as somebody is in them.
+
+use super::presence::{hub_gone, interrupted, show};
+use super::words;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::tool_result;
+use crate::view::style::{BOLD, GOOD, PLAIN, paint};
+use crate::view::table::{Table, cell};
+use crate::view::text::{count, one_line};
+use clap::Subcommand;
+use ecorelay_protocol::{HubLine, limits};
+use serde_json::json;
+use std::io::{BufRead as _, Read as _};
+use tokio::sync::mpsc;
+
+/// Typed lines that may wait for the hub.
+const TYPED_LINES: usize = 16;
+
+/// What can be done with rooms.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RoomCommand {
+    /// Be in a room: show what is said, send what you type, until Ctrl-C
+    Join {
+        /// The room
+        room: String,
+    },
+    /// Leave a room
+    Leave {
+        /// The room
+        room: String,
+    },
+    /// Say something in a room
+    Send {
+        /// The room
+        room: String,
+        /// The text; `-` reads it from standard input
+        #[arg(required = true, value_name = "TEXT")]
+        text: Vec<String>,
+    },
+    /// List the rooms
+    List,
+}
+
+pub(crate) async fn run(command: RoomCommand, context: &Context) -> Result<(), CliError> {
+    match command {
+        RoomCommand::Join { room } => join(&room, context).await,
+        RoomCommand::Leave { room } => {
+            let mut hub = context.act().await?;
+            let answer = hub.ask(json!({"type": "leave_room", "room": room})).await?;
+            context.output.result(
+                || tool_result(&answer),
+                || format!("{} You have left {}.", paint(GOOD, "✓"), one_line(&room)),
+            )
+        }
+        RoomCommand::Send { room, text } => {
+            let text = words::text(&text)?;
+            let mut hub = context.act().await?;
+            let answer = hub
+                .ask(json!({"type": "room_msg", "room": room, "text": text}))
+                .await?;
+            let HubLine::RoomSendAck {
+                room,
+                delivered_count,
+                ..
+            } = &answer
+            else {
+                return Err(CliError::odd_answer("room_msg"));
+            };
+            context
+                .output
+                .result(|| tool_result(&answer), || sent(room, *delivered_count))
+        }
+        RoomCommand::List => {
+            let mut hub = context.hub().await?;
+            let answer = hub.ask(json!({"type": "list_rooms"})).await?;
+            let HubLine::RoomsList { rooms, .. } = &answer else {
+                return Err(CliError::odd_answer("list_rooms"));
+            };
+            context.output.result(
+                || tool_result(&answer),
+                || {
+                    if rooms.is_empty() {
+                        return "No room is open. `ecorelay room join NAME` opens one.".to_owned();
+                    }
+                    let mut table = Table::new(&["NAME", "MEMBERS"], &[], "");
+                    for room in rooms {
+                        let members = one_line(&room.members.join(", "));
+                        table.row(vec![cell(BOLD, one_line(&room.name)), cell(PLAIN, members)]);
+                    }
+                    table.render(None)
+                },
+            )
+        }
+    }
+}
+
+fn sent(room: &str, delivered: usize) -> String {
+    let room = one_line(room);
+    match delivered {
+        0 => format!("Nobody else is in {room}; nobody heard it."),
+        n => format!(
+            "{} Said to {} in {room}.",
+            paint(GOOD, "✓"),
+            count(n, "session")
+        ),
+    }
+}
+
+async fn join(room: &str, context: &Context) -> Result<(), CliError> {
+    let mut hub = context.be_present().await?;
+    let answer = hub.ask(json!({"type": "join_room", "room": room})).await?;
+    let HubLine::RoomAck { room, members, .. } = &answer else {
+        return Err(CliError::odd_answer("join_room"));
+    };
+    context.output.result(
+        || tool_result(&answer),
+        || {
+            format!(
+                "You are in {} with {}. Type to talk; Ctrl-C leaves.",
+                paint(BOLD, one_line(room)),
+                match members.len() {
+                    0 | 1 => "nobody else yet".to_owned(),
+                    n => format!("{}: {}", count(n, "member"), one_line(&members.join(", "))),
+                }
+            )
+        },
+    )?;
+    let mut typed = typed_lines();
+    let mut stop = std::pin::pin!(interrupted());
+    loop {
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            push = hub.next_push() => match push {
+                Some(line) => show(context, &mut hub, &line).await?,
+                None => return Err(hub_gone()),
+            },
+            // When standard input ends, the room stays open to look at.
+            Some(text) = typed.recv() => {
+                let request = json!({"type": "room_msg", "room": room, "text": text});
+                if let HubLine::RoomSendAck { delivered_count: 0, .. } = hub.ask(request).await? {
+                    context.output.note("Nobody else is here; nobody heard it.");
+                }
+            }
+        }
+    }
+}
+
+/// Returns the non-empty lines of standard input. They are read on a thread of their own,
+/// because reading a terminal cannot be given up; the thread ends with the program.
+fn typed_lines() -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel(TYPED_LINES);
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        loop {
+            let mut line = Vec::new();
+            // A longer line comes in parts; each part fits the limit of a text.
+            let limit = limits::TEXT_UTF16 as u64;
+            match input.by_ref().take(limit).read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_end_matches(['\r', '\n']);
+            if !text.trim().is_empty() && sender.blocking_send(text.to_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

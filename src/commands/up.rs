@@ -1,0 +1,96 @@
+//! `up`: the hub runs, what to do next, what happens.
+
+use super::live_status::{follow, status};
+use crate::claude_code;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::identity::program;
+use crate::view::status::{Doc, who_is_connected};
+use crate::view::style::{BOLD, DIM, GOOD, paint};
+use clap::Args;
+use serde_json::{Value, json};
+
+/// The arguments of `up`.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Return when the hub runs
+    #[arg(long)]
+    detach: bool,
+}
+
+pub(crate) async fn run(args: UpArgs, context: &Context) -> Result<(), CliError> {
+    let (mut hub, started) = context.lasting_hub().await?;
+    let status = status(&mut hub).await?;
+    if !context.output.json() {
+        context.output.text(&welcome(
+            &status,
+            started,
+            claude_code::is_set_up(),
+            &program(),
+        ))?;
+    } else if args.detach {
+        let mut document = status;
+        document["ok"] = json!(true);
+        document["started"] = json!(started);
+        context.output.document(&document)?;
+    }
+    if args.detach {
+        return Ok(());
+    }
+    context.output.text_for_people("")?;
+    follow(hub, context).await
+}
+
+fn welcome(status: &Value, started: bool, claude_code: bool, program: &str) -> String {
+    let hub = Doc(status).text("hub_id");
+    let since = if started { "has started" } else { "is running" };
+    let connect = if claude_code {
+        format!(
+            "{}\n",
+            paint(DIM, "already set up: every new `claude` session joins")
+        )
+    } else {
+        format!("claude mcp add ecorelay -s user -- {program} mcp\n")
+    };
+    let mut out = format!(
+        "{} Hub {} {since}. {}\n\n{}\n",
+        paint(GOOD, "✓"),
+        paint(BOLD, hub),
+        who_is_connected(status),
+        paint(BOLD, "Next"),
+    );
+    for (what, how) in [
+        ("Connect Claude Code", connect.as_str()),
+        ("See who is here", "ecorelay peers\n"),
+        (
+            "Write to a session",
+            "ecorelay send NAME \"your message\"\n",
+        ),
+        ("Read the answers", "ecorelay inbox\n"),
+        ("Something is wrong?", "ecorelay doctor\n"),
+    ] {
+        out.push_str(&format!("  {what:<21}{how}"));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::view::style::plain;
+
+    #[test]
+    fn the_first_start_says_how_to_go_on() {
+        let text = plain(&welcome(
+            &json!({"hub_id": "laptop", "sessions": []}),
+            true,
+            false,
+            "/b/e",
+        ));
+        assert_eq!(
+            text,
+            "✓ Hub laptop has started. No session is connected yet.\n\nNext\n  Connect Claude Code  claude mcp add ecorelay -s user -- /b/e mcp\n  See who is here      ecorelay peers\n  Write to a session   ecorelay send NAME \"your message\"\n  Read the answers     ecorelay inbox\n  Something is wrong?  ecorelay doctor\n"
+        );
+    }
+}

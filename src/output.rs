@@ -1,0 +1,152 @@
+//! Writes to standard output and standard error: text for people, JSON for programs. Colour
+//! only on a terminal (and not with `NO_COLOR`); a closed pipe ends the program quietly.
+
+use crate::error::{CliError, ErrorKind};
+use crate::view::live::LivePage;
+use crate::view::style::{BOLD, FAIL, paint};
+use ecorelay_protocol::HubLine;
+use serde_json::{Map, Value, json};
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+/// Where the results go, and in which form.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Returns an output for programs (`json`) or for people.
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Returns whether JSON is wanted.
+    pub(crate) fn json(self) -> bool {
+        self.json
+    }
+
+    /// Prints text for people. A missing newline at the end is added.
+    pub(crate) fn text(self, text: &str) -> Result<(), CliError> {
+        let mut out = anstream::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        Ok(out.flush()?)
+    }
+
+    /// Prints bytes as they are.
+    pub(crate) fn raw(self, bytes: &[u8]) -> Result<(), CliError> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes)?;
+        Ok(out.flush()?)
+    }
+
+    /// Prints one JSON document on one line.
+    pub(crate) fn document(self, document: &Value) -> Result<(), CliError> {
+        let mut line = document.to_string();
+        line.push('\n');
+        self.raw(line.as_bytes())
+    }
+
+    /// Prints a result: the document for programs, the text for people.
+    pub(crate) fn result(
+        self,
+        document: impl FnOnce() -> Value,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
+        if self.json {
+            self.document(&document())
+        } else {
+            self.text(&text())
+        }
+    }
+
+    /// Prints text that programs have no use for.
+    pub(crate) fn text_for_people(self, text: &str) -> Result<(), CliError> {
+        if self.json { Ok(()) } else { self.text(text) }
+    }
+
+    /// Returns whether a page can be drawn again in place.
+    pub(crate) fn can_redraw(self) -> bool {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        self.terminal().is_some() && !dumb
+    }
+
+    /// Draws the page in place of the last one.
+    pub(crate) fn redraw(self, live: &mut LivePage, page: &str) -> Result<(), CliError> {
+        let Some(size) = self.terminal() else {
+            return self.text(page);
+        };
+        let colour = anstream::AutoStream::choice(&std::io::stdout());
+        // Moving the cursor is no colour: it must reach the terminal even without colours.
+        let drawn = match colour {
+            anstream::ColorChoice::Never => {
+                live.redraw(&anstream::adapter::strip_str(page).to_string(), size)
+            }
+            _ => live.redraw(page, size),
+        };
+        self.raw(drawn.as_bytes())
+    }
+
+    /// Says something on standard error that is not part of the result.
+    pub(crate) fn note(self, text: &str) {
+        if !self.json {
+            // Standard error may be closed; then there is nobody to tell.
+            let _ = writeln!(anstream::stderr(), "{text}");
+        }
+    }
+
+    /// Reports an error and returns the exit code.
+    pub(crate) fn report(self, error: &CliError) -> ExitCode {
+        match error.kind {
+            ErrorKind::Told | ErrorKind::ClosedPipe => {}
+            _ if self.json => {
+                let document =
+                    json!({"ok": false, "code": error.code, "message": error.sentence()});
+                let _ = self.document(&document);
+            }
+            _ => {
+                let mut text = format!("{} {}", paint(FAIL, "error:"), error.message);
+                if let Some(hint) = &error.hint {
+                    text.push_str(&format!("\n {} {hint}", paint(BOLD, "hint:")));
+                }
+                let _ = writeln!(anstream::stderr(), "{text}");
+            }
+        }
+        error.exit_code()
+    }
+
+    /// Returns columns and rows of the terminal that standard output is, if it is one.
+    pub(crate) fn terminal(self) -> Option<(usize, usize)> {
+        if self.json || !std::io::stdout().is_terminal() {
+            return None;
+        }
+        let (width, height) = terminal_size::terminal_size()
+            .map_or((80, 24), |(w, h)| (usize::from(w.0), usize::from(h.0)));
+        // Some terminals say 0 when they do not know.
+        Some((
+            if width == 0 { 80 } else { width },
+            if height == 0 { 24 } else { height },
+        ))
+    }
+}
+
+/// Returns an answer of the hub under the keys of the tool result: without what belongs to
+/// the local protocol, and with `ok` where the tool has it.
+pub(crate) fn tool_result(answer: &HubLine) -> Value {
+    let mut object = match serde_json::to_value(answer) {
+        Ok(Value::Object(object)) => object,
+        _ => Map::new(),
+    };
+    object.remove("type");
+    object.remove("req_id");
+    if !matches!(
+        answer,
+        HubLine::Peers { .. } | HubLine::InboxResult { .. } | HubLine::RoomsList { .. }
+    ) {
+        object.insert("ok".into(), true.into());
+    }
+    Value::Object(object)
+}

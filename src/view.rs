@@ -1,0 +1,10 @@
+//! Text for people. Functions here take data and the time and return text with colour codes,
+//! which [`crate::output::Output`] drops where they are not wanted. Nothing here prints or asks.
+
+pub(crate) mod live;
+pub(crate) mod message;
+pub(crate) mod status;
+pub(crate) mod style;
+pub(crate) mod table;
+pub(crate) mod text;
+pub(crate) mod time;

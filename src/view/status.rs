@@ -1,0 +1,433 @@
+//! The status document of a hub as a page for people. The document is read key by key, so
+//! that a hub of another version is still shown as far as it goes.
+
+use super::style::{BOLD, DIM, FAIL, GOOD, PLAIN, WARN, paint};
+use super::table::{Cell, Table, cell};
+use super::text::{count, one_line, short_path};
+use super::time::{ago, lasting};
+use serde_json::Value;
+
+/// What the page depends on besides the document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    /// In ms since 1970.
+    pub(crate) now: u64,
+    /// The home folder, written as `~`.
+    pub(crate) home: Option<&'a str>,
+    /// The terminal's width, if it is one.
+    pub(crate) columns: Option<usize>,
+    /// The command that an assistant starts.
+    pub(crate) program: &'a str,
+}
+
+/// Returns the page.
+pub(crate) fn page(status: &Value, around: Surroundings<'_>) -> String {
+    let doc = Doc(status);
+    let mut out = head(doc, around);
+    let sections = [
+        sessions(doc, around),
+        rooms(doc),
+        groups(doc),
+        waiting(doc, around),
+        warnings(doc),
+    ];
+    for section in sections.into_iter().filter(|section| !section.is_empty()) {
+        out.push('\n');
+        out.push_str(&section);
+    }
+    out
+}
+
+/// Returns the document without what changes by itself, to tell whether anything happened.
+pub(crate) fn without_clocks(status: &Value) -> Value {
+    let mut status = status.clone();
+    if let Some(object) = status.as_object_mut() {
+        object.remove("uptime_s");
+    }
+    if let Some(sessions) = status.get_mut("sessions").and_then(Value::as_array_mut) {
+        for session in sessions.iter_mut().filter_map(Value::as_object_mut) {
+            session.remove("last_seen");
+        }
+    }
+    status
+}
+
+fn head(doc: Doc<'_>, around: Surroundings<'_>) -> String {
+    let mut out = format!(
+        "{} {} {}\n",
+        paint(GOOD, "●"),
+        paint(BOLD, format!("hub {}", doc.text("hub_id"))),
+        paint(
+            DIM,
+            format!(
+                "· version {} · up {} · pid {}",
+                doc.text("version"),
+                lasting(doc.number("uptime_s")),
+                doc.number("pid")
+            )
+        ),
+    );
+    let lines = [
+        ("peer id", doc.text("peer_id")),
+        ("data", short_path(&doc.text("data_dir"), around.home)),
+        ("socket", short_path(&doc.text("socket"), around.home)),
+        ("websocket", websocket(&doc.0["ws"])),
+    ];
+    for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
+        out.push_str(&format!(
+            "  {}  {value}\n",
+            paint(DIM, format!("{name:<9}"))
+        ));
+    }
+    out
+}
+
+/// The endpoint may be an address, a port or absent.
+fn websocket(value: &Value) -> String {
+    match value {
+        Value::String(text) => one_line(text),
+        Value::Number(port) => format!("ws://127.0.0.1:{port}"),
+        Value::Object(_) => Doc(value).text("url"),
+        _ => String::new(),
+    }
+}
+
+fn sessions(doc: Doc<'_>, around: Surroundings<'_>) -> String {
+    let sessions = doc.list("sessions");
+    if sessions.is_empty() {
+        return format!(
+            "{}\n  Add EcoRelay to Claude Code:  claude mcp add ecorelay -s user -- {} mcp\n",
+            paint(BOLD, "No session is connected"),
+            around.program
+        );
+    }
+    let mut table = Table::new(
+        &[
+            "NAME",
+            "AGENT",
+            "STATE",
+            "FOLDER",
+            "BRANCH",
+            "LAST SEEN",
+            "UNREAD",
+        ],
+        &["UNREAD"],
+        "FOLDER",
+    );
+    for session in &sessions {
+        let unread = session.number("unread");
+        table.row(vec![
+            cell(BOLD, session.text("name")),
+            cell(PLAIN, session.text("agent")),
+            state_cell(&session.text("state")),
+            cell(PLAIN, short_path(&session.text("cwd"), around.home)),
+            cell(PLAIN, session.text("git_branch")),
+            cell(
+                PLAIN,
+                session
+                    .moment("last_seen")
+                    .map_or(String::new(), |t| ago(around.now, t)),
+            ),
+            if unread == 0 {
+                cell(DIM, "0")
+            } else {
+                cell(WARN, unread.to_string())
+            },
+        ]);
+    }
+    format!(
+        "{}\n{}",
+        title("Sessions", sessions.len()),
+        table.render(around.columns)
+    )
+}
+
+/// Returns a session's state in the colour it has everywhere.
+pub(crate) fn state_cell(state: &str) -> Cell {
+    let style = match state {
+        "idle" | "live" => GOOD,
+        "unresponsive" => FAIL,
+        _ => PLAIN,
+    };
+    cell(style, one_line(state))
+}
+
+fn rooms(doc: Doc<'_>) -> String {
+    let rooms = doc.list("rooms");
+    if rooms.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["NAME", "MEMBERS"], &[], "MEMBERS");
+    for room in &rooms {
+        table.row(vec![
+            cell(BOLD, room.text("name")),
+            cell(PLAIN, room.names("members")),
+        ]);
+    }
+    format!("{}\n{}", title("Rooms", rooms.len()), table.render(None))
+}
+
+fn groups(doc: Doc<'_>) -> String {
+    let groups = doc.list("groups");
+    if groups.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(
+        &["NAME", "ADMIN", "MEMBERS", "ENTRIES"],
+        &["ENTRIES"],
+        "MEMBERS",
+    );
+    for group in &groups {
+        table.row(vec![
+            cell(BOLD, group.text("name")),
+            cell(PLAIN, group.text("admin")),
+            cell(PLAIN, group.names("members")),
+            cell(PLAIN, group.size("entries").to_string()),
+        ]);
+    }
+    format!("{}\n{}", title("Groups", groups.len()), table.render(None))
+}
+
+fn waiting(doc: Doc<'_>, around: Surroundings<'_>) -> String {
+    let mailboxes = doc.list("mailboxes");
+    if mailboxes.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["NAME", "UNREAD", "OLDEST", ""], &["UNREAD"], "");
+    for mailbox in &mailboxes {
+        let known = mailbox.0["known"].as_bool() != Some(false);
+        table.row(vec![
+            cell(BOLD, mailbox.text("name")),
+            cell(WARN, mailbox.number("unread").to_string()),
+            cell(
+                PLAIN,
+                mailbox
+                    .moment("oldest_unread")
+                    .map_or(String::new(), |t| ago(around.now, t)),
+            ),
+            if known {
+                cell(PLAIN, "")
+            } else {
+                cell(DIM, "no session of this name was ever here")
+            },
+        ]);
+    }
+    format!(
+        "{}\n{}",
+        title("Mail for names not here", mailboxes.len()),
+        table.render(None)
+    )
+}
+
+fn warnings(doc: Doc<'_>) -> String {
+    let warnings = doc.list("warnings");
+    if warnings.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("{}\n", title("Warnings", warnings.len()));
+    for warning in &warnings {
+        out.push_str(&format!(
+            "  {} {}\n",
+            paint(WARN, "!"),
+            warning.text("message")
+        ));
+        let remedy = warning.text("remedy");
+        if !remedy.is_empty() {
+            out.push_str(&format!("    {} {remedy}\n", paint(DIM, "→")));
+        }
+    }
+    out
+}
+
+fn title(name: &str, n: usize) -> String {
+    format!("{} {}", paint(BOLD, name), paint(DIM, format!("({n})")))
+}
+
+/// Returns in one sentence who is connected.
+pub(crate) fn who_is_connected(status: &Value) -> String {
+    let sessions = Doc(status).list("sessions");
+    if sessions.is_empty() {
+        return "No session is connected yet.".to_owned();
+    }
+    let names: Vec<String> = sessions.iter().take(10).map(|s| s.text("name")).collect();
+    let more = match sessions.len() - names.len() {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let verb = if sessions.len() == 1 { "is" } else { "are" };
+    let what = count(sessions.len(), "session");
+    format!("{what} {verb} connected: {}{more}.", names.join(", "))
+}
+
+/// Read access to a document whose keys may be missing or of another type.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Doc<'a>(pub(crate) &'a Value);
+
+impl<'a> Doc<'a> {
+    /// Returns a text on one line; empty where it is missing.
+    pub(crate) fn text(self, key: &str) -> String {
+        self.0[key].as_str().map(one_line).unwrap_or_default()
+    }
+
+    /// Returns a number; 0 where it is missing.
+    pub(crate) fn number(self, key: &str) -> u64 {
+        self.0[key].as_u64().unwrap_or(0)
+    }
+
+    fn size(self, key: &str) -> u64 {
+        match &self.0[key] {
+            Value::Array(items) => items.len() as u64,
+            other => other.as_u64().unwrap_or(0),
+        }
+    }
+
+    /// Returns a time in ms since 1970, written as that or as ISO 8601.
+    fn moment(self, key: &str) -> Option<u64> {
+        match &self.0[key] {
+            Value::String(text) => ecorelay_protocol::parse_iso_ms(text),
+            other => other.as_u64(),
+        }
+    }
+
+    fn list(self, key: &str) -> Vec<Doc<'a>> {
+        self.0[key]
+            .as_array()
+            .map(|items| items.iter().map(Doc).collect())
+            .unwrap_or_default()
+    }
+
+    /// Returns a list of names, or of objects with a name, as one text.
+    fn names(self, key: &str) -> String {
+        let name = |item: Doc<'_>| match item.0 {
+            Value::String(text) => one_line(text),
+            _ => item.text("name"),
+        };
+        self.list(key)
+            .into_iter()
+            .map(name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::view::style::plain;
+    use serde_json::json;
+
+    const NOW: u64 = 1_795_345_096_789;
+
+    fn around() -> Surroundings<'static> {
+        Surroundings {
+            now: NOW,
+            home: Some("/home/al"),
+            columns: None,
+            program: "/usr/bin/ecorelay",
+        }
+    }
+
+    fn full() -> Value {
+        json!({
+            "hub_id": "laptop-3f2a", "peer_id": "12D3KooWexample", "version": "0.1.0",
+            "uptime_s": 7_500, "data_dir": "/home/al/.eco-relay", "pid": 4242,
+            "socket": "/home/al/.eco-relay/hub.sock", "ws": "ws://127.0.0.1:19736",
+            "sessions": [
+                {"name": "backend", "agent": "claude-code", "state": "idle",
+                 "cwd": "/home/al/src/shop", "git_branch": "main", "last_seen": NOW - 1_000,
+                 "unread": 0, "since": NOW - 60_000},
+                {"name": "web", "agent": "claude-code", "state": "busy",
+                 "cwd": "/home/al/src/shop/web\u{1b}[2J", "git_branch": "feat/x",
+                 "last_seen": NOW - 180_000, "unread": 12, "since": NOW - 600_000},
+            ],
+            "hubs": [],
+            "rooms": [{"name": "build", "members": ["backend", "web"]}],
+            "groups": [{"name": "release", "admin": "backend",
+                        "members": ["backend", "web", "qa"], "entries": 12}],
+            "mailboxes": [
+                {"name": "qa", "unread": 3, "oldest_unread": NOW - 10_800_000, "known": true},
+                {"name": "bakend", "unread": 1, "oldest_unread": NOW - 60_000, "known": false},
+            ],
+            "nearby": [],
+            "warnings": [{"code": "disk_low", "message": "The disk has 12 MB left.",
+                          "remedy": "Free some space in /home."}],
+        })
+    }
+
+    const FULL: &str = "\
+● hub laptop-3f2a · version 0.1.0 · up 2 h 5 min · pid 4242
+  peer id    12D3KooWexample
+  data       ~/.eco-relay
+  socket     ~/.eco-relay/hub.sock
+  websocket  ws://127.0.0.1:19736
+
+Sessions (2)
+  NAME     AGENT        STATE  FOLDER                        BRANCH  LAST SEEN  UNREAD
+  backend  claude-code  idle   ~/src/shop                    main    just now        0
+  web      claude-code  busy   ~/src/shop/web⟨U+001B⟩[2J  feat/x  3 min ago      12
+
+Rooms (1)
+  NAME   MEMBERS
+  build  backend, web
+
+Groups (1)
+  NAME     ADMIN    MEMBERS           ENTRIES
+  release  backend  backend, web, qa       12
+
+Mail for names not here (2)
+  NAME    UNREAD  OLDEST
+  qa           3  3 h ago    -
+  bakend       1  1 min ago  no session of this name was ever here
+
+Warnings (1)
+  ! The disk has 12 MB left.
+    → Free some space in /home.
+";
+
+    #[test]
+    fn a_full_page() {
+        assert_eq!(plain(&page(&full(), around())), FULL);
+    }
+
+    #[test]
+    fn an_empty_hub_says_what_to_do() {
+        let text = plain(&page(&json!({"hub_id": "h", "sessions": []}), around()));
+        assert_eq!(
+            text,
+            "● hub h · version  · up 0 s · pid 0\n\nNo session is connected\n  Add EcoRelay to Claude Code:  claude mcp add ecorelay -s user -- /usr/bin/ecorelay mcp\n"
+        );
+    }
+
+    #[test]
+    fn clocks_are_no_change_and_mail_is() {
+        let mut later = full();
+        later["uptime_s"] = json!(7_501);
+        later["sessions"][0]["last_seen"] = json!(NOW);
+        assert_eq!(without_clocks(&full()), without_clocks(&later));
+        later["sessions"][0]["unread"] = json!(1);
+        assert_ne!(without_clocks(&full()), without_clocks(&later));
+    }
+
+    #[test]
+    fn a_document_of_any_shape_is_shown() {
+        for odd in [
+            json!(null),
+            json!([1]),
+            json!({"sessions": 5, "ws": [], "warnings": [1]}),
+        ] {
+            assert!(!page(&odd, around()).is_empty());
+        }
+    }
+
+    #[test]
+    fn names_of_the_connected_are_bounded() {
+        let sessions: Vec<Value> = (0..13).map(|n| json!({"name": format!("s{n}")})).collect();
+        let text = who_is_connected(&json!({"sessions": sessions}));
+        assert!(
+            text.starts_with("13 sessions are connected: s0, s1,"),
+            "{text}"
+        );
+        assert!(text.ends_with("s9 and 3 more."), "{text}");
+    }
+}
