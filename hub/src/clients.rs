@@ -33,6 +33,8 @@ pub(crate) struct Conn {
 #[derive(Debug)]
 pub(crate) struct Held {
     pending: u64,
+    /// The promise it is the answer to, so that it can be taken back.
+    promise: Option<u64>,
     answer: Option<(Arc<[u8]>, Option<Tag>)>,
 }
 
@@ -195,9 +197,14 @@ impl Hub {
         set_req_id(&mut line, caller.req_id.clone());
         if conn.held.is_empty() {
             t.effects.answer(caller.conn, &line, tag);
+            self.note_answer(t.effects.after.len() - 1, self.promise);
         } else {
             let answer = Some((line.encode().into(), tag));
-            conn.held.push_back(Held { pending: 0, answer });
+            conn.held.push_back(Held {
+                pending: 0,
+                promise: self.promise,
+                answer,
+            });
         }
     }
 
@@ -239,6 +246,7 @@ impl Hub {
         {
             conn.held.push_back(Held {
                 pending,
+                promise: self.promise,
                 answer: None,
             });
         }
@@ -257,18 +265,44 @@ impl Hub {
         };
         set_req_id(&mut line, caller.req_id.clone());
         let Some(place) = conn.held.iter_mut().find(|held| held.pending == pending) else {
-            return t.effects.answer(caller.conn, &line, None);
+            t.effects.answer(caller.conn, &line, None);
+            return self.note_answer(t.effects.after.len() - 1, self.promise);
         };
         place.answer = Some((line.encode().into(), None));
+        let mut released = Vec::new();
         while conn.held.front().is_some_and(|held| held.answer.is_some()) {
-            if let Some((bytes, tag)) = conn.held.pop_front().and_then(|held| held.answer) {
+            released.extend(conn.held.pop_front());
+        }
+        for held in released {
+            if let Some((bytes, tag)) = held.answer {
                 t.effects.after.push(Effect::Line {
                     conn: caller.conn,
                     bytes,
                     tag,
                 });
+                self.note_answer(t.effects.after.len() - 1, held.promise);
             }
         }
+    }
+
+    /// Replaces an answer that waits for its turn; returns whether there was one.
+    pub(crate) fn replace_held(
+        &mut self,
+        caller: &Caller,
+        promise: u64,
+        mut line: HubLine,
+    ) -> bool {
+        let held = self.conns.get_mut(&caller.conn).map(|conn| &mut conn.held);
+        let place = held.and_then(|held| {
+            held.iter_mut()
+                .find(|h| h.promise == Some(promise) && h.answer.is_some())
+        });
+        let Some(place) = place else {
+            return false;
+        };
+        set_req_id(&mut line, caller.req_id.clone());
+        place.answer = Some((line.encode().into(), None));
+        true
     }
 
     /// Closes connections that have said nothing for too long and are nobody.

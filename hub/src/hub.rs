@@ -9,7 +9,6 @@ use crate::mailboxes::Mailboxes;
 use crate::{ConnId, Effect, Effects, HubConfig, Ids, Input, Store, StoreError, Warning, Write};
 use ecorelay_protocol::{ErrorCode, GroupRequest, HubLine, Incoming, Name, Refusal, Request};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 /// How long a note that a push was confirmed may wait for a batch to travel with, in ms.
 const LAZY_MS: u64 = 300;
@@ -36,6 +35,9 @@ pub struct Hub {
     pub(crate) status_due: Option<u64>,
     pub(crate) sweep_due: u64,
     pub(crate) housekeeping_due: u64,
+    /// The number of the promise the request at hand makes.
+    pub(crate) promise: Option<u64>,
+    last_promise: u64,
     batch: Batch,
     lazy: Vec<Write>,
     lazy_due: Option<u64>,
@@ -46,8 +48,10 @@ pub struct Hub {
 struct Batch {
     failed: Option<StoreError>,
     writes: usize,
-    /// Requests whose `ok` means "on disk", with the place of their answers in `effects.after`.
-    promised: Vec<(Caller, Range<usize>)>,
+    /// Requests whose `ok` means "on disk": the number of the promise and who got it.
+    promised: Vec<(u64, Caller)>,
+    /// Where in `effects.after` their answers are.
+    answers: Vec<(usize, u64)>,
     renames: Vec<(ConnId, Name, Name)>,
     lazy_written: Vec<Write>,
 }
@@ -136,6 +140,8 @@ impl Hub {
             status_due: None,
             sweep_due: 0,
             housekeeping_due: 0,
+            promise: None,
+            last_promise: 0,
             batch: Batch::default(),
             lazy: Vec::new(),
             lazy_due: None,
@@ -221,10 +227,8 @@ impl Hub {
         let mut at = 0;
         effects.after.retain(|_| {
             at += 1;
-            !batch
-                .promised
-                .iter()
-                .any(|(_, answers)| answers.contains(&(at - 1)))
+            let promise = batch.answers.iter().find(|(place, _)| *place == at - 1);
+            promise.is_none_or(|(_, number)| batch.promised.iter().all(|(n, _)| n != number))
         });
         let mut t = Turn {
             now,
@@ -232,20 +236,19 @@ impl Hub {
             effects,
         };
         let mut waiting = self.delivery.forget_batch();
-        for (caller, _) in batch.promised {
+        for (promise, caller) in batch.promised {
             let refusal = store_refusal(error);
-            match waiting.iter().position(|(_, waiter)| *waiter == caller) {
-                None => self.answer_refusal(&mut t, &caller, refusal, None),
-                Some(at) => {
-                    let (pending, _) = waiting.remove(at);
-                    let line = HubLine::Err {
-                        code: refusal.code,
-                        message: refusal.message,
-                        req_id: None,
-                        ask_id: None,
-                    };
-                    self.answer_held(&mut t, &caller, pending, line);
-                }
+            let line = HubLine::Err {
+                code: refusal.code,
+                message: refusal.message,
+                req_id: None,
+                ask_id: None,
+            };
+            if let Some(at) = waiting.iter().position(|(_, waiter)| *waiter == caller) {
+                let (pending, _) = waiting.remove(at);
+                self.answer_held(&mut t, &caller, pending, line);
+            } else if !self.replace_held(&caller, promise, line.clone()) {
+                self.answer(&mut t, &caller, line);
             }
         }
         self.batch = Batch::default();
@@ -317,7 +320,13 @@ impl Hub {
             Request::Reply { ask_id, .. } => Some(ask_id.clone()),
             _ => None,
         };
-        let first = t.effects.after.len();
+        if promised {
+            self.last_promise += 1;
+            self.promise = Some(self.last_promise);
+            self.batch
+                .promised
+                .push((self.last_promise, caller.clone()));
+        }
         let result = if promised && self.batch.failed.is_some() {
             Ok(()) // answered when the batch is taken back
         } else {
@@ -333,10 +342,13 @@ impl Hub {
                 self.batch.failed.get_or_insert(error);
             }
         }
-        if promised {
-            self.batch
-                .promised
-                .push((caller, first..t.effects.after.len()));
+        self.promise = None;
+    }
+
+    /// Notes where the answer to a promise is, until the batch ends.
+    pub(crate) fn note_answer(&mut self, place: usize, promise: Option<u64>) {
+        if let Some(promise) = promise {
+            self.batch.answers.push((place, promise));
         }
     }
 

@@ -1,5 +1,12 @@
 //! A hub, its store and its clients in one place, with a clock of their own.
-#![allow(dead_code, unreachable_pub, missing_debug_implementations, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_debug_implementations,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use ecorelay_hub::{
     ConnId, Effect, Effects, Hub, HubConfig, Ids, Input, MemoryStore, Origin, StoreError, Tunables,
