@@ -279,6 +279,7 @@ impl Hub {
                     conn: caller.conn,
                     bytes,
                     tag,
+                    may_drop: false,
                 });
                 self.note_answer(t.effects.after.len() - 1, held.promise);
             }

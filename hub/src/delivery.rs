@@ -247,6 +247,7 @@ impl Hub {
             conn,
             bytes: line.bytes(extended),
             tag: Some(tag),
+            may_drop: true,
         };
         if push.after {
             &mut t.effects.after
@@ -357,6 +358,7 @@ impl Hub {
             conn,
             bytes: line.encode().into(),
             tag: None,
+            may_drop: false,
         };
         if after {
             &mut t.effects.after

@@ -11,15 +11,17 @@ pub struct Tag(pub u64);
 /// One thing to do.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    /// Write a line to a client. A tagged line may be dropped when the client's queue is full
-    /// (the body reports it); for an untagged one the body closes the connection instead.
+    /// Write a line to a client. When the client's queue is full, a line that may be dropped is
+    /// dropped; for any other the body closes the connection.
     Line {
         /// To whom.
         conn: ConnId,
         /// The bytes, newline included; shared between recipients.
         bytes: Arc<[u8]>,
-        /// Report what became of it.
+        /// Report what became of it, in every case.
         tag: Option<Tag>,
+        /// A push or a copy, not an answer.
+        may_drop: bool,
     },
     /// Close a connection once what was written before is out.
     Close {
@@ -46,11 +48,18 @@ impl Effects {
             conn,
             bytes: line.encode().into(),
             tag,
+            may_drop: false,
         });
     }
 
-    /// Adds a push that goes out at once.
+    /// Adds a push that goes out at once; with a tag it may be dropped.
     pub(crate) fn push(&mut self, conn: ConnId, bytes: Arc<[u8]>, tag: Option<Tag>) {
-        self.now.push(Effect::Line { conn, bytes, tag });
+        let may_drop = tag.is_some();
+        self.now.push(Effect::Line {
+            conn,
+            bytes,
+            tag,
+            may_drop,
+        });
     }
 }

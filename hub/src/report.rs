@@ -29,6 +29,7 @@ impl Hub {
                     conn: *conn,
                     bytes: bytes.clone(),
                     tag: None,
+                    may_drop: false,
                 });
             }
         }

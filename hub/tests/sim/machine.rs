@@ -184,10 +184,15 @@ impl Machine {
     fn deliver(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Line { conn, bytes, tag } => {
+                Effect::Line {
+                    conn,
+                    bytes,
+                    tag,
+                    may_drop,
+                } => {
                     let open = !self.closed.contains(&conn);
                     // Now and then a pushed line finds its client's queue full.
-                    let fits = tag.is_none() || self.rng.u32(0..50) > 0;
+                    let fits = !may_drop || self.rng.u32(0..50) > 0;
                     if open && fits {
                         let line: Value = serde_json::from_slice(&bytes).unwrap();
                         if let Some(id) = line["msg_id"].as_str() {

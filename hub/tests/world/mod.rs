@@ -112,7 +112,9 @@ impl World {
         let mut follow = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Line { conn, bytes, tag } => {
+                Effect::Line {
+                    conn, bytes, tag, ..
+                } => {
                     let line = serde_json::from_slice(&bytes).unwrap();
                     let open = !self.closed.contains(&conn);
                     if open {
