@@ -19,6 +19,7 @@ pub(crate) struct RawClient {
     /// Lines that came while an answer was waited for.
     aside: VecDeque<Value>,
     answers_probes: Arc<AtomicBool>,
+    confirms_pushes: Arc<AtomicBool>,
     requests: u64,
 }
 
@@ -34,7 +35,8 @@ impl RawClient {
         let reader = stream.try_clone().expect("a second handle of the socket");
         let mut answer = stream.try_clone().expect("a third handle of the socket");
         let answers_probes = Arc::new(AtomicBool::new(true));
-        let probes = Arc::clone(&answers_probes);
+        let confirms_pushes = Arc::new(AtomicBool::new(false));
+        let (probes, confirms) = (Arc::clone(&answers_probes), Arc::clone(&confirms_pushes));
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(reader).lines() {
@@ -43,7 +45,14 @@ impl RawClient {
                     if probes.load(Ordering::Relaxed) {
                         let _ = writeln!(answer, "{}", line.replacen("ping", "pong", 1));
                     }
-                } else if sender.send(line).is_err() {
+                    continue;
+                }
+                if confirms.load(Ordering::Relaxed)
+                    && let Some(confirmation) = confirmation(&line)
+                {
+                    let _ = writeln!(answer, "{confirmation}");
+                }
+                if sender.send(line).is_err() {
                     break;
                 }
             }
@@ -53,6 +62,7 @@ impl RawClient {
             lines,
             aside: VecDeque::new(),
             answers_probes,
+            confirms_pushes,
             requests: 0,
         })
     }
@@ -85,6 +95,12 @@ impl RawClient {
     /// From now on the hub's probes are not answered: the session plays dead.
     pub(crate) fn play_dead(&self) {
         self.answers_probes.store(false, Ordering::Relaxed);
+    }
+
+    /// From now on every pushed message is confirmed, as a version "6" channel does when its
+    /// assistant has taken it.
+    pub(crate) fn confirm_pushes(&self) {
+        self.confirms_pushes.store(true, Ordering::Relaxed);
     }
 
     /// Writes one line.
@@ -143,18 +159,30 @@ impl RawClient {
 
     /// Returns the next line of one of these types; others are kept.
     pub(crate) fn next_of(&mut self, types: &[&str]) -> Value {
+        match self.try_next_of(types) {
+            Some(line) => line,
+            None => panic!("the hub closed the connection before a line of {types:?}"),
+        }
+    }
+
+    /// As [`RawClient::next_of`]; `None` when the connection breaks first.
+    pub(crate) fn try_next_of(&mut self, types: &[&str]) -> Option<Value> {
         let wanted = |line: &Value| types.iter().any(|t| line["type"] == **t);
         if let Some(at) = self.aside.iter().position(wanted) {
-            return self.aside.remove(at).expect("the line just found");
+            return self.aside.remove(at);
         }
         let end = Instant::now() + DEADLINE;
         loop {
-            match self.line_before(end) {
-                Some(line) if wanted(&line) => return line,
-                Some(line) => self.aside.push_back(line),
-                None => panic!("the hub closed the connection before a line of {types:?}"),
+            match self.line_before(end)? {
+                line if wanted(&line) => return Some(line),
+                line => self.aside.push_back(line),
             }
         }
+    }
+
+    /// Forgets the lines that were kept.
+    pub(crate) fn forget(&mut self) {
+        self.aside.clear();
     }
 
     /// Returns the next line as it stands on the wire, without its newline.
@@ -206,6 +234,14 @@ impl Drop for RawClient {
         // The reading thread holds a handle of its own: without this the hub saw no end.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
+}
+
+/// Returns the line that confirms a push; `None` for any other line.
+fn confirmation(line: &str) -> Option<Value> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let pushed = line["type"].as_str()?.starts_with("incoming_");
+    let id = line.get("msg_id").or_else(|| line.get("ask_id"))?;
+    pushed.then(|| json!({"type": "pushed", "msg_ids": [id], "result": "handed", "path": "test"}))
 }
 
 /// Adds the keys of `more` to the object `line`.
