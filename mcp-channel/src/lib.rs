@@ -1,4 +1,29 @@
 //! The per-session MCP server (`ecorelay mcp`) and the client of a hub's local socket.
+//!
+//! A channel gives an assistant the `relay_*` tools and pushes what arrives into the live
+//! session. It keeps nothing that matters: all mail lives in the hub. It never ends before its
+//! client does, whatever happens to the hub.
+//!
+//! Types to know: [`run`] and [`ChannelOptions`] (the program), [`serve`] (the same over any
+//! two streams), and [`client`] (the hub's client, which the command line uses as well).
+//! Inside, `server` answers the assistant, `link` holds the tie to the hub, `pusher` brings
+//! messages in, `tools` is the table of tools.
 
+mod args;
+mod channel;
 pub mod client;
+mod content;
+mod envelope;
+mod git;
+mod inbox;
+mod link;
+mod name;
 mod platform;
+mod pusher;
+mod remembered;
+mod results;
+mod server;
+mod stdio;
+mod tools;
+
+pub use channel::{ChannelOptions, run, serve};

@@ -1,0 +1,123 @@
+//! What a session is called: by the person who started it, else as its assistant calls it,
+//! else after its working directory.
+
+use ecorelay_adapters::Surroundings;
+use ecorelay_adapters::claude_code::SessionFile;
+use ecorelay_protocol::{Name, visible};
+
+/// The name of last resort.
+const FALLBACK: &str = "relay";
+/// How much of a refused name is repeated.
+const SHOWN_CHARS: usize = 80;
+
+/// A name to register under.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    pub(crate) name: String,
+    /// A sentence about a wish that could not be met.
+    pub(crate) notice: Option<String>,
+}
+
+/// Returns the name of the session in these surroundings; always a valid one.
+pub(crate) fn resolve(around: &Surroundings) -> Resolved {
+    if let Some(wanted) = around.peer_id.as_deref() {
+        match Name::parse(wanted, "RELAY_PEER_ID") {
+            Ok(name) => return plain(name.as_str()),
+            Err(refusal) => {
+                let mut resolved = plain(&by_other_means(around));
+                if let Some(slug) = slug(wanted) {
+                    resolved.name = slug;
+                }
+                let wanted: String = visible(wanted).chars().take(SHOWN_CHARS).collect();
+                resolved.notice = Some(format!(
+                    "{} RELAY_PEER_ID is \"{wanted}\"; this session is called \"{}\" instead.",
+                    refusal.message, resolved.name
+                ));
+                return resolved;
+            }
+        }
+    }
+    plain(&by_other_means(around))
+}
+
+fn by_other_means(around: &Surroundings) -> String {
+    let session = SessionFile::read(around).name;
+    let session = session.as_deref().and_then(|name| {
+        Name::parse(name, "")
+            .ok()
+            .map(|name| name.to_string())
+            .or_else(|| slug(name))
+    });
+    let folder = || slug(&around.cwd.file_name()?.to_string_lossy());
+    session.or_else(folder).unwrap_or_else(|| FALLBACK.into())
+}
+
+fn plain(name: &str) -> Resolved {
+    Resolved {
+        name: name.to_owned(),
+        notice: None,
+    }
+}
+
+fn slug(text: &str) -> Option<String> {
+    let slug = Name::slug(text, "");
+    (!slug.is_empty()).then_some(slug)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    fn around(peer_id: Option<&str>, cwd: &str) -> Surroundings {
+        Surroundings {
+            peer_id: peer_id.map(str::to_owned),
+            cwd: cwd.into(),
+            ..Surroundings::default()
+        }
+    }
+
+    #[test]
+    fn the_persons_wish_comes_first() {
+        assert_eq!(resolve(&around(Some(" Api.1 "), "/w/x")), plain("Api.1"));
+    }
+
+    #[test]
+    fn a_wish_that_is_no_name_is_mended_and_told() {
+        let resolved = resolve(&around(Some("my api!"), "/w/x"));
+        assert_eq!(resolved.name, "my-api");
+        let notice = resolved.notice.unwrap();
+        assert!(
+            notice.contains("my api!") && notice.contains("\"my-api\""),
+            "{notice}"
+        );
+        assert_eq!(resolve(&around(Some("éé"), "/w/x")).name, "x");
+    }
+
+    #[test]
+    fn the_assistants_name_comes_before_the_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("sessions")).unwrap();
+        let file = dir.path().join("sessions/7.json");
+        let around = Surroundings {
+            claude_dirs: vec![dir.path().into()],
+            parent: 7,
+            ..around(None, "/w/My Shop")
+        };
+        assert_eq!(resolve(&around), plain("my-shop"));
+        std::fs::write(&file, r#"{"name":"Billing Work"}"#).unwrap();
+        assert_eq!(resolve(&around), plain("billing-work"));
+        std::fs::write(&file, r#"{"name":"Billing_2"}"#).unwrap();
+        assert_eq!(resolve(&around), plain("Billing_2"));
+        std::fs::write(&file, r#"{"name":"日本"}"#).unwrap();
+        assert_eq!(resolve(&around), plain("my-shop"));
+    }
+
+    #[test]
+    fn there_is_always_a_name() {
+        assert_eq!(resolve(&around(None, "/")), plain("relay"));
+        assert_eq!(resolve(&around(None, "/日本")), plain("relay"));
+        let long = format!("/w/{}", "x".repeat(300));
+        assert_eq!(resolve(&around(None, &long)).name.len(), 64);
+    }
+}

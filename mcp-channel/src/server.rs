@@ -1,0 +1,237 @@
+//! The MCP server: what it says of itself, its tools, and the refusal of everything else.
+//!
+//! Nothing here waits for the hub but a tool call, so a client's start is never slowed down.
+
+use crate::args;
+use crate::inbox::Inbox;
+use crate::link::Link;
+use crate::pusher::Ready;
+use crate::results::{Success, failure};
+use crate::tools::{INSTRUCTIONS, Retry, TOOLS, Tool};
+use ecorelay_adapters::{Assistant, Registration};
+use ecorelay_protocol::{ErrorCode, Refusal};
+use rmcp::ErrorData;
+use rmcp::handler::server::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
+    CustomRequest, CustomResult, ErrorCode as RpcCode, Implementation, InitializeRequestParams,
+    InitializeResult, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+    ServerCapabilities, ServerConfig,
+};
+use rmcp::service::{NotificationContext, RequestContext, RoleServer};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::sync::OnceLock;
+use tokio::sync::{Mutex, watch};
+
+/// The MCP revisions spoken here, oldest first. Newer ones have no way to send a notification
+/// unasked, so they are no use to a channel.
+const VERSIONS: &[ProtocolVersion] = &[
+    ProtocolVersion::V_2024_11_05,
+    ProtocolVersion::V_2025_06_18,
+    ProtocolVersion::V_2025_11_25,
+];
+/// Names the capability by which clients recognise a channel.
+const CHANNEL_CAPABILITY: &str = "claude/channel";
+
+/// The service rmcp runs.
+pub(crate) struct Server {
+    link: Link,
+    /// Tells the pusher that the client may be sent to.
+    ready: watch::Sender<Option<Ready>>,
+    client: OnceLock<&'static Assistant>,
+    /// Held for the whole of a fetch, so that two at once do not show a message twice.
+    inbox: Mutex<Inbox>,
+}
+
+impl Server {
+    pub(crate) fn new(link: Link, ready: watch::Sender<Option<Ready>>) -> Self {
+        Self {
+            link,
+            ready,
+            client: OnceLock::new(),
+            inbox: Mutex::new(Inbox::default()),
+        }
+    }
+
+    fn assistant(&self) -> &'static Assistant {
+        self.client
+            .get()
+            .copied()
+            .unwrap_or_else(|| Assistant::of_client(""))
+    }
+
+    async fn call(&self, name: &str, given: Map<String, Value>) -> CallToolResult {
+        match self.try_call(name, given).await {
+            Ok(success) => success.into_result(),
+            Err(refusal) => failure(&refusal),
+        }
+    }
+
+    async fn try_call(&self, name: &str, given: Map<String, Value>) -> Result<Success, Refusal> {
+        let tool = Tool::named(name).ok_or_else(|| {
+            Refusal::bad_args("There is no tool of this name here; tools/list has them all.")
+        })?;
+        let mut line = args::check(tool, given)?;
+        self.link.want();
+        line.insert("type".into(), tool.line.into());
+        if tool.retry == Retry::WithMessageId {
+            line.insert(
+                "msg_id".into(),
+                format!("m-{}", uuid::Uuid::new_v4()).into(),
+            );
+        }
+        let line = Value::Object(line);
+        if tool.line == "inbox" {
+            return self.inbox.lock().await.fetch(&self.link, line).await;
+        }
+        let answer = self.link.call(&line, tool.retry).await?;
+        if tool.line == "rename" {
+            // The name as it was checked: trimmed, as the hub takes it.
+            let name = line["new_name"].as_str().unwrap_or_default().to_owned();
+            self.link.renamed(&name);
+            return Ok(Success::Renamed { ok: true, name });
+        }
+        let room = line["room"].as_str().unwrap_or_default();
+        match tool.line {
+            "join_room" => self.link.joined(room),
+            "leave_room" => self.link.left(room),
+            _ => {}
+        }
+        Success::of(answer, &self.link.name()).ok_or_else(|| {
+            Refusal::new(
+                ErrorCode::Unexpected,
+                "The hub gave an answer of another kind; it may be of another version: `ecorelay node restart`.",
+            )
+        })
+    }
+}
+
+fn no_such_method<T>(method: &'static str) -> Result<T, ErrorData> {
+    Err(ErrorData::new(RpcCode::METHOD_NOT_FOUND, method, None))
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let mut capabilities = ServerCapabilities::default();
+        capabilities.tools = Some(Default::default());
+        capabilities.experimental =
+            Some([(CHANNEL_CAPABILITY.to_owned(), JsonObject::new())].into());
+        ServerConfig::new(capabilities)
+            .with_protocol_version(ProtocolVersion::V_2025_11_25)
+            .with_server_info(Implementation::new("ecorelay", env!("CARGO_PKG_VERSION")))
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        Cow::Borrowed(VERSIONS)
+    }
+
+    async fn initialize(
+        &self,
+        mut request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let result = self.negotiate_initialize(&request)?;
+        let name = request.client_info.name.clone();
+        let assistant = *self.client.get_or_init(|| Assistant::of_client(&name));
+        self.link.set_agent(assistant.agent(&name));
+        // What was agreed on counts, not what was asked for.
+        request.protocol_version = result.protocol_version.clone();
+        context.peer.set_peer_info(request);
+        Ok(result)
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        let assistant = self.assistant();
+        self.ready.send_replace(Some(Ready {
+            peer: context.peer,
+            assistant,
+        }));
+        if assistant.registration == Registration::AtStart {
+            self.link.want();
+        }
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let tools = TOOLS.iter().map(Tool::listed).collect();
+        Ok(ListToolsResult::with_all_items(tools))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let given = request.arguments.unwrap_or_default();
+        Ok(self.call(&request.name, given).await.into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        no_such_method("prompts/list")
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        no_such_method("resources/list")
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        no_such_method("resources/templates/list")
+    }
+
+    async fn complete(
+        &self,
+        _request: CompleteRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        no_such_method("completion/complete")
+    }
+
+    /// Takes what rmcp could not read: a method nobody knows, or one of ours with parameters of
+    /// the wrong shape.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let invalid =
+            |message: &'static str| Err(ErrorData::new(RpcCode::INVALID_PARAMS, message, None));
+        match request.method.as_str() {
+            "tools/call" => {
+                let params = request.params.unwrap_or_default();
+                if !params["name"].is_string() {
+                    return invalid("tools/call needs \"name\", a string.");
+                }
+                let refusal = Refusal::bad_args("\"arguments\" must be an object.");
+                let result = serde_json::to_value(failure(&refusal)).unwrap_or_default();
+                Ok(CustomResult::new(result))
+            }
+            "initialize" => invalid(
+                "initialize needs \"protocolVersion\", \"capabilities\" and \"clientInfo\" with name and version.",
+            ),
+            "tools/list" | "ping" => invalid("The parameters must be an object."),
+            _ => Err(ErrorData::new(
+                RpcCode::METHOD_NOT_FOUND,
+                request.method.chars().take(64).collect::<String>(),
+                None,
+            )),
+        }
+    }
+}
