@@ -81,10 +81,10 @@ impl TestHome {
         TestHub::start(self)
     }
 
-    /// Returns the processes that were started in this home, by the data directory in their
-    /// environment.
+    /// Returns the processes that were started in this home, by its path in their environment.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        let mine = format!("ECORELAY_DATA_DIR={}", self.data().display());
+        // Whatever the data directory is called: the home's path stands in front of it.
+        let mine = format!("ECORELAY_DATA_DIR={}/", self.path().display());
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else {
@@ -92,7 +92,8 @@ impl TestHome {
             };
             // A process that ends meanwhile is none.
             let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-            if environment.split(|&b| b == 0).any(|v| v == mine.as_bytes()) {
+            let mut variables = environment.split(|&b| b == 0);
+            if variables.any(|variable| variable.starts_with(mine.as_bytes())) {
                 let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
                 let words = words.split(|&b| b == 0).filter(|word| !word.is_empty());
                 let command = words.map(|w| String::from_utf8_lossy(w).into_owned());
