@@ -6,7 +6,7 @@ use crate::hub::{Hub, Start};
 use crate::identity::{self, Place};
 use crate::output::Output;
 use ecorelay_config::DataDir;
-use ecorelay_protocol::{Name, PROTOCOL_V6};
+use ecorelay_protocol::{ErrorCode, Name, PROTOCOL_V6};
 use serde_json::json;
 
 /// The agent that a person's terminal registers as.
@@ -88,7 +88,7 @@ impl Context {
         }))
         .await
         .map_err(|error| match error.code {
-            ecorelay_protocol::ErrorCode::NameTaken => {
+            ErrorCode::NameTaken if !error.message.contains("--as") => {
                 error.hint("Act under another name with `--as NAME`.")
             }
             _ => error,

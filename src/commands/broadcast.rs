@@ -119,5 +119,6 @@ pub(crate) async fn run(args: BroadcastArgs, context: &Context) -> Result<(), Cl
         document["replies"] = Value::Array(replies);
         context.output.document(&document)?;
     }
+    hub.finish().await;
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::hub::Hub;
 use crate::view::style::{BOLD, DIM, GOOD, WARN, paint};
 use crate::view::text::{count, one_line};
-use chunks::{group_chunks, mailbox_chunks};
+use chunks::{mailbox_chunks, one_request};
 use clap::Args;
 use ecorelay_config::reference::{self, Bridge, Listing, Skipped};
 use ecorelay_protocol::HubLine;
@@ -88,15 +88,14 @@ pub(crate) async fn run(args: ImportArgs, context: &Context) -> Result<(), CliEr
                 summary.groups += 1;
                 summary.entries.found += read.group.messages.len();
                 summary.skipped.extend(read.skipped);
-                for chunk in group_chunks(read.group, file, &mut summary.skipped) {
-                    take(
-                        &mut hub,
-                        "import_group",
-                        &json!(chunk),
-                        &mut summary.entries,
-                    )
-                    .await?;
-                }
+                let group = one_request(read.group, file, &mut summary.skipped);
+                take(
+                    &mut hub,
+                    "import_group",
+                    &json!(group),
+                    &mut summary.entries,
+                )
+                .await?;
             }
         }
     }

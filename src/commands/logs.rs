@@ -60,8 +60,11 @@ pub(crate) async fn run(args: LogsArgs, context: &Context) -> Result<(), CliErro
             print(context, &line)?;
         }
     }
+    if !args.follow {
+        return Ok(());
+    }
     let mut stop = std::pin::pin!(interrupted());
-    while args.follow {
+    loop {
         tokio::select! {
             () = &mut stop => return Ok(()),
             () = tokio::time::sleep(LOOK) => {}
@@ -76,7 +79,6 @@ pub(crate) async fn run(args: LogsArgs, context: &Context) -> Result<(), CliErro
             tail.open(path)?;
         }
     }
-    Ok(())
 }
 
 fn print(context: &Context, line: &str) -> Result<(), CliError> {

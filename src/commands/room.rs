@@ -130,7 +130,7 @@ async fn join(room: &str, context: &Context) -> Result<(), CliError> {
     let mut stop = std::pin::pin!(interrupted());
     loop {
         tokio::select! {
-            () = &mut stop => return Ok(()),
+            () = &mut stop => break,
             push = hub.next_push() => match push {
                 Some(line) => show(context, &mut hub, &line).await?,
                 None => return Err(hub_gone()),
@@ -144,6 +144,8 @@ async fn join(room: &str, context: &Context) -> Result<(), CliError> {
             }
         }
     }
+    hub.finish().await;
+    Ok(())
 }
 
 /// Returns the non-empty lines of standard input. They are read on a thread of their own,

@@ -39,11 +39,13 @@ pub(crate) async fn run(args: WatchArgs, context: &Context) -> Result<(), CliErr
     let mut stop = std::pin::pin!(interrupted());
     loop {
         tokio::select! {
-            () = &mut stop => return Ok(()),
+            () = &mut stop => break,
             push = hub.next_push() => match push {
                 Some(line) => show(context, &mut hub, &line).await?,
                 None => return Err(hub_gone()),
             },
         }
     }
+    hub.finish().await;
+    Ok(())
 }

@@ -30,6 +30,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) answers: Option<&'a str>,
     /// Asks for attention.
     pub(crate) urgent: bool,
+    /// It was shown in a live session before.
+    pub(crate) shown: bool,
 }
 
 impl<'a> Shown<'a> {
@@ -45,6 +47,7 @@ impl<'a> Shown<'a> {
             text: "",
             answers: None,
             urgent: false,
+            shown: false,
         };
         Some(match line {
             HubLine::IncomingMessage {
@@ -151,6 +154,7 @@ impl<'a> Shown<'a> {
             text: &entry.text,
             answers: entry.reply_to.as_deref().or(entry.ask_id.as_deref()),
             urgent: entry.urgent == Some(true),
+            shown: entry.pushed == Some(true),
         }
     }
 
@@ -185,6 +189,9 @@ impl<'a> Shown<'a> {
         }
         if let Some(answers) = self.answers {
             about.push(format!("answers {}", one_line(answers)));
+        }
+        if self.shown {
+            about.push("shown before".to_owned());
         }
         format!(
             "{head}{}\n{}",

@@ -1,8 +1,8 @@
 //! Cuts what is imported into requests that fit into one local line.
 
 use ecorelay_config::reference::Skipped;
-use ecorelay_protocol::limits::LINE_BYTES;
-use ecorelay_protocol::{ImportGroup, ImportMailbox, ImportMessage, ImportText};
+use ecorelay_protocol::limits::{GROUP_HISTORY, GROUP_MEMBERS, LINE_BYTES};
+use ecorelay_protocol::{ImportGroup, ImportMailbox, ImportMessage};
 use serde::Serialize;
 use std::path::Path;
 
@@ -27,41 +27,61 @@ pub(crate) fn mailbox_chunks(
         .collect()
 }
 
-/// Returns the group in parts, oldest entries first; in each part the members' cursors count
-/// the entries of that part.
-pub(crate) fn group_chunks(
-    group: ImportGroup,
+/// Returns the group as it fits into one request, because a hub takes over a group whole or not
+/// at all: where it is too large, the oldest entries are left out and reported.
+pub(crate) fn one_request(
+    mut group: ImportGroup,
     file: &Path,
     skipped: &mut Vec<Skipped>,
-) -> Vec<ImportGroup> {
-    let ImportGroup {
-        group,
-        admin,
-        members,
-        messages,
-    } = group;
-    let mut before = 0_u64;
-    parts::<ImportText>(messages, CHUNK_BYTES, file, skipped)
-        .into_iter()
-        .map(|messages| {
-            let here = messages.len() as u64;
-            let members = members
-                .iter()
-                .map(|(name, read)| (name.clone(), read.saturating_sub(before).min(here)))
-                .collect();
-            before += here;
-            ImportGroup {
-                group: group.clone(),
-                admin: admin.clone(),
-                members,
-                messages,
+) -> ImportGroup {
+    let mut room = CHUNK_BYTES;
+    let kept = group
+        .messages
+        .iter()
+        .rev()
+        .take(GROUP_HISTORY)
+        .take_while(|entry| match room.checked_sub(json_bytes(*entry)) {
+            Some(left) => {
+                room = left;
+                true
             }
+            None => false,
         })
-        .collect()
+        .count();
+    let cut = group.messages.len() - kept;
+    if cut > 0 {
+        group.messages.drain(..cut);
+        for (_, read) in &mut group.members {
+            *read = read.saturating_sub(cut as u64);
+        }
+        skipped.push(Skipped {
+            file: file.to_owned(),
+            reason: format!("Its {cut} oldest entries do not fit into one import."),
+        });
+    }
+    let without: Vec<String> = group
+        .members
+        .drain(GROUP_MEMBERS.min(group.members.len())..)
+        .map(|(name, _)| name)
+        .collect();
+    if !without.is_empty() {
+        skipped.push(Skipped {
+            file: file.to_owned(),
+            reason: format!(
+                "A group has at most {GROUP_MEMBERS} members: without {}.",
+                without.join(", ")
+            ),
+        });
+    }
+    group
+}
+
+fn json_bytes(item: &impl Serialize) -> usize {
+    serde_json::to_vec(item).map_or(usize::MAX, |json| json.len() + 1)
 }
 
 /// Returns the items in parts of at most `room` bytes of JSON; at least one part, so that an
-/// empty mailbox or group is taken over too.
+/// empty mailbox is taken over too.
 fn parts<T: Serialize>(
     items: Vec<T>,
     room: usize,
@@ -71,7 +91,7 @@ fn parts<T: Serialize>(
     let mut parts = vec![Vec::new()];
     let mut used = 0;
     for (at, item) in items.into_iter().enumerate() {
-        let size = serde_json::to_vec(&item).map_or(usize::MAX, |json| json.len() + 1);
+        let size = json_bytes(&item);
         if size > room {
             skipped.push(Skipped {
                 file: file.to_owned(),
@@ -95,6 +115,7 @@ fn parts<T: Serialize>(
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
+    use ecorelay_protocol::ImportText;
 
     fn text(size: usize) -> ImportText {
         ImportText {
@@ -105,13 +126,36 @@ mod tests {
         }
     }
 
+    fn message(size: usize) -> ImportMessage {
+        serde_json::from_value(serde_json::json!({
+            "msg_id": "m", "from": "a", "text": "x".repeat(size), "ts": 1,
+        }))
+        .unwrap()
+    }
+
     #[test]
-    fn every_part_fits_into_a_line_and_nothing_is_lost() {
+    fn every_part_of_a_mailbox_fits_into_a_line_and_nothing_is_lost() {
+        let messages = (0..20).map(|_| message(1 << 20)).collect();
+        let mailbox = ImportMailbox {
+            owner: "a".into(),
+            messages,
+        };
+        let mut skipped = Vec::new();
+        let chunks = mailbox_chunks(mailbox, Path::new("a.json"), &mut skipped);
+        assert!(chunks.len() > 1 && skipped.is_empty());
+        for chunk in &chunks {
+            assert!(serde_json::to_vec(chunk).unwrap().len() + 100 < LINE_BYTES);
+        }
+        assert_eq!(chunks.iter().map(|c| c.messages.len()).sum::<usize>(), 20);
+    }
+
+    #[test]
+    fn a_group_keeps_its_newest_entries_and_its_cursors() {
         let messages: Vec<ImportText> = (0..20).map(|_| text(1 << 20)).collect();
         let members = vec![
             ("a".to_owned(), 20),
-            ("b".to_owned(), 5),
-            ("c".to_owned(), 0),
+            ("b".to_owned(), 18),
+            ("c".to_owned(), 5),
         ];
         let group = ImportGroup {
             group: "g".into(),
@@ -120,14 +164,12 @@ mod tests {
             messages,
         };
         let mut skipped = Vec::new();
-        let chunks = group_chunks(group, Path::new("g.json"), &mut skipped);
-        assert!(chunks.len() > 1 && skipped.is_empty());
-        for chunk in &chunks {
-            assert!(serde_json::to_vec(chunk).unwrap().len() + 100 < LINE_BYTES);
-        }
-        let sum = |member: usize| chunks.iter().map(|c| c.members[member].1).sum::<u64>();
-        assert_eq!((sum(0), sum(1), sum(2)), (20, 5, 0));
-        assert_eq!(chunks.iter().map(|c| c.messages.len()).sum::<usize>(), 20);
+        let group = one_request(group, Path::new("g.json"), &mut skipped);
+        assert!(serde_json::to_vec(&group).unwrap().len() + 100 < LINE_BYTES);
+        let kept = group.messages.len() as u64;
+        assert_eq!((kept, skipped.len()), (3, 1));
+        let cursors: Vec<u64> = group.members.iter().map(|(_, read)| *read).collect();
+        assert_eq!(cursors, [kept, kept - 2, 0]);
     }
 
     #[test]
