@@ -8,9 +8,7 @@ use crate::clock::Clock;
 use crate::events::{Event, Inbox};
 use crate::sessions::{Offer, Outgoing};
 use crate::store::SqliteStore;
-use ecorelay_hub::{
-    ConnId, Effect, Effects, Hub, HubConfig, Ids, Input, StoreError, Warning,
-};
+use ecorelay_hub::{ConnId, Effect, Effects, Hub, HubConfig, Ids, Input, StoreError, Warning};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -226,10 +224,9 @@ impl Body {
                         .into_iter()
                         .map(|incoming| Input::Line { conn, incoming }),
                 ),
-                Event::Flushed { conn, tags, ok } => self.waiting.extend(
-                    tags.into_iter()
-                        .map(|tag| Input::Flushed { conn, tag, ok }),
-                ),
+                Event::Flushed { conn, tags, ok } => self
+                    .waiting
+                    .extend(tags.into_iter().map(|tag| Input::Flushed { conn, tag, ok })),
                 Event::Drained { conn } => self.waiting.push_back(Input::Drained { conn }),
                 Event::Gone { conn } => self.waiting.push_back(Input::Disconnected { conn }),
                 Event::Warning { code, warning } => {
@@ -351,6 +348,7 @@ impl Body {
             Effect::Line {
                 conn,
                 tag: Some(tag),
+                may_drop: true,
                 ..
             } => {
                 let ok = false;

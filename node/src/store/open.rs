@@ -69,7 +69,10 @@ fn create_private(path: &Path) -> Result<(), OpenError> {
     platform::private_file(&mut options);
     match options.open(path) {
         Ok(_) => Ok(()),
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(platform::restrict_file(path)),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            platform::restrict_file(path);
+            Ok(())
+        }
         Err(e) if e.kind() == ErrorKind::StorageFull => Err(OpenError::Full {
             path: path.display().to_string(),
         }),

@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::manual_is_multiple_of)] // `n % 3 == 0` beside `n % 3` reads better
 
 use super::*;
 use ecorelay_hub::{

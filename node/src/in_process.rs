@@ -1,0 +1,575 @@
+//! Sessions of the program that embeds the node. They speak the same lines as all others, so
+//! the same rules hold for them; only the socket is left out.
+
+use crate::events::{Event, HubHandle};
+use crate::sessions::{Outgoing, Queued};
+use ecorelay_hub::{ConnId, Origin, Tag};
+use ecorelay_protocol::limits::QUEUE_LINES;
+use ecorelay_protocol::{
+    DeliveryState, GroupEntry, GroupMemberInfo, GroupSummary, HubLine, InboxEntry, PROTOCOL_V6,
+    PeerInfo, Refusal, RoomSummary, SendStatus, decode_request,
+};
+use serde_json::{Value, json};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
+
+/// How long the hub may take for an answer.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// What the hub is told of the way a push took.
+const PATH: &str = "library";
+
+/// Why a call of a [`Session`] failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The hub refused it and says why.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The node has ended, or another session took the name over.
+    #[error("the hub has ended the session. Register again")]
+    Ended,
+    /// No answer came in time.
+    #[error("the hub did not answer within 30 seconds. Try again")]
+    TimedOut,
+    /// The answer does not fit the question: a bug.
+    #[error("the hub gave an answer that does not fit the question")]
+    WrongAnswer,
+}
+
+/// How a session is to be. Made by [`crate::Node::session`].
+#[derive(Debug)]
+pub struct SessionBuilder {
+    hub: HubHandle,
+    name: String,
+    agent: Option<String>,
+    cwd: String,
+    git_branch: String,
+    suffix: bool,
+}
+
+impl SessionBuilder {
+    pub(crate) fn new(hub: HubHandle, name: String) -> Self {
+        Self {
+            hub,
+            name,
+            agent: None,
+            cwd: String::new(),
+            git_branch: String::new(),
+            suffix: false,
+        }
+    }
+
+    /// Says which assistant or program the session is.
+    #[must_use]
+    pub fn agent(mut self, agent: impl Into<String>) -> Self {
+        self.agent = Some(agent.into());
+        self
+    }
+
+    /// Says in which folder the session works.
+    #[must_use]
+    pub fn cwd(mut self, cwd: impl Into<String>) -> Self {
+        self.cwd = cwd.into();
+        self
+    }
+
+    /// Says on which git branch the session works.
+    #[must_use]
+    pub fn git_branch(mut self, branch: impl Into<String>) -> Self {
+        self.git_branch = branch.into();
+        self
+    }
+
+    /// Takes `name-2`, `name-3` … when a live session has the name.
+    #[must_use]
+    pub fn or_next_free(mut self) -> Self {
+        self.suffix = true;
+        self
+    }
+
+    /// Registers the session.
+    ///
+    /// # Errors
+    /// `name_taken` and the other refusals of a registration, or [`SessionError::Ended`].
+    pub async fn register(self) -> Result<Session, SessionError> {
+        let link = Link::open(self.hub).await?;
+        let answer = link
+            .ask(json!({
+                "type": "register",
+                "protocol_version": PROTOCOL_V6,
+                "name": self.name,
+                "cwd": self.cwd,
+                "git_branch": self.git_branch,
+                "agent": self.agent,
+                "suffix": self.suffix,
+            }))
+            .await?;
+        match answer {
+            HubLine::Ack { name, .. } => Ok(Session {
+                name: name.unwrap_or_else(|| self.name.trim().to_owned()),
+                link,
+            }),
+            _ => Err(SessionError::WrongAnswer),
+        }
+    }
+}
+
+/// What became of a message that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The message.
+    pub msg_id: String,
+    /// Handed over, or waiting.
+    pub status: SendStatus,
+    /// Where it is.
+    pub state: Option<DeliveryState>,
+    /// A sentence, where the state needs one.
+    pub detail: Option<String>,
+}
+
+/// A page of mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inbox {
+    /// Oldest first; they count as read now.
+    pub messages: Vec<InboxEntry>,
+    /// Unread messages after these.
+    pub remaining: usize,
+}
+
+/// A page of a group's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// Oldest first; they count as read now.
+    pub messages: Vec<GroupEntry>,
+    /// Unread entries after these.
+    pub remaining: usize,
+    /// Unread entries that had left the history before.
+    pub gap: Option<u64>,
+}
+
+/// A group's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupInfo {
+    /// The admin.
+    pub admin: String,
+    /// The members.
+    pub members: Vec<GroupMemberInfo>,
+    /// Entries of others that the caller has not read.
+    pub unread: usize,
+}
+
+/// A registered session of this program. It leaves the hub when it is dropped; its mail stays.
+#[derive(Debug)]
+pub struct Session {
+    name: String,
+    link: Link,
+}
+
+/// Asks, and takes the answer apart if it is the one that fits.
+macro_rules! ask {
+    ($self:ident, $request:tt, $answer:pat => $value:expr) => {
+        match $self.link.ask(json!($request)).await? {
+            $answer => Ok($value),
+            _ => Err(SessionError::WrongAnswer),
+        }
+    };
+}
+
+/// Every call waits for the hub's answer and fails with the hub's refusal.
+#[allow(clippy::missing_errors_doc)] // said once, above
+impl Session {
+    /// Returns the session's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sends a message. When this returns, it is on the disk and will not be lost.
+    pub async fn send(&self, to: &str, text: &str) -> Result<Sent, SessionError> {
+        self.sent(json!({ "type": "send", "to": to, "text": text }))
+            .await
+    }
+
+    /// Answers an ask or a message.
+    pub async fn reply(&self, id: &str, text: &str) -> Result<Sent, SessionError> {
+        self.sent(json!({ "type": "reply", "ask_id": id, "text": text }))
+            .await
+    }
+
+    async fn sent(&self, request: Value) -> Result<Sent, SessionError> {
+        match self.link.ask(request).await? {
+            HubLine::SendAck {
+                msg_id,
+                status,
+                state,
+                detail,
+                ..
+            } => Ok(Sent {
+                msg_id,
+                status,
+                state,
+                detail,
+            }),
+            _ => Err(SessionError::WrongAnswer),
+        }
+    }
+
+    /// Fetches the oldest unread mail, 1 to 100 messages.
+    pub async fn inbox(&self, limit: usize) -> Result<Inbox, SessionError> {
+        ask!(self, { "type": "inbox", "limit": limit },
+            HubLine::InboxResult { messages, remaining, .. } => Inbox { messages, remaining })
+    }
+
+    /// Asks every other session; returns the ask's id and how many were asked.
+    pub async fn broadcast(&self, question: &str) -> Result<(String, usize), SessionError> {
+        ask!(self, { "type": "broadcast", "question": question },
+            HubLine::BroadcastAck { broadcast_id, peer_count, .. } => (broadcast_id, peer_count))
+    }
+
+    /// Lists the other sessions.
+    pub async fn peers(&self) -> Result<Vec<PeerInfo>, SessionError> {
+        ask!(self, { "type": "list_peers" }, HubLine::Peers { peers, .. } => peers)
+    }
+
+    /// Changes the session's name; mail, rooms and groups move along.
+    pub async fn rename(&mut self, new_name: &str) -> Result<(), SessionError> {
+        let name = ask!(self, { "type": "rename", "new_name": new_name },
+            HubLine::Ack { name, .. } => name)?;
+        self.name = name.unwrap_or_else(|| new_name.trim().to_owned());
+        Ok(())
+    }
+
+    /// Joins a room; returns who is in it.
+    pub async fn join(&self, room: &str) -> Result<Vec<String>, SessionError> {
+        ask!(self, { "type": "join_room", "room": room },
+            HubLine::RoomAck { members, .. } => members)
+    }
+
+    /// Leaves a room.
+    pub async fn leave(&self, room: &str) -> Result<(), SessionError> {
+        ask!(self, { "type": "leave_room", "room": room }, HubLine::Ack { .. } => ())
+    }
+
+    /// Says something in a room; returns to how many it went.
+    pub async fn room(&self, room: &str, text: &str) -> Result<usize, SessionError> {
+        ask!(self, { "type": "room_msg", "room": room, "text": text },
+            HubLine::RoomSendAck { delivered_count, .. } => delivered_count)
+    }
+
+    /// Lists the rooms.
+    pub async fn rooms(&self) -> Result<Vec<RoomSummary>, SessionError> {
+        ask!(self, { "type": "list_rooms" }, HubLine::RoomsList { rooms, .. } => rooms)
+    }
+
+    /// Creates a group, with this session as its admin; returns its members.
+    pub async fn group_create(
+        &self,
+        group: &str,
+        members: &[&str],
+    ) -> Result<Vec<String>, SessionError> {
+        ask!(self, { "type": "group_create", "name": group, "members": members },
+            HubLine::GroupCreated { members, .. } => members)
+    }
+
+    /// Invites a peer into a group.
+    pub async fn group_invite(&self, group: &str, peer: &str) -> Result<(), SessionError> {
+        ask!(self, { "type": "group_invite", "group": group, "peer": peer },
+            HubLine::GroupAck { .. } => ())
+    }
+
+    /// Removes a peer from a group; the reason goes into the history.
+    pub async fn group_remove(
+        &self,
+        group: &str,
+        peer: &str,
+        reason: &str,
+    ) -> Result<(), SessionError> {
+        ask!(self, { "type": "group_remove", "group": group, "peer": peer, "reason": reason },
+            HubLine::GroupAck { .. } => ())
+    }
+
+    /// Leaves a group.
+    pub async fn group_leave(&self, group: &str) -> Result<(), SessionError> {
+        ask!(self, { "type": "group_leave", "group": group }, HubLine::GroupAck { .. } => ())
+    }
+
+    /// Writes to a group; returns the message's id.
+    pub async fn group_send(&self, group: &str, text: &str) -> Result<String, SessionError> {
+        ask!(self, { "type": "group_send", "group": group, "text": text },
+            HubLine::GroupAck { msg_id: Some(msg_id), .. } => msg_id)
+    }
+
+    /// Reads on in a group's history, at most `limit` entries (1 to 500).
+    pub async fn group_history(&self, group: &str, limit: usize) -> Result<History, SessionError> {
+        ask!(self, { "type": "group_history", "group": group, "limit": limit },
+        HubLine::GroupMessages { messages, unread_remaining, gap, .. } => History {
+            messages,
+            remaining: unread_remaining,
+            gap,
+        })
+    }
+
+    /// Lists the session's groups.
+    pub async fn groups(&self) -> Result<Vec<GroupSummary>, SessionError> {
+        ask!(self, { "type": "group_list" }, HubLine::GroupListResult { groups, .. } => groups)
+    }
+
+    /// Returns who is in a group.
+    pub async fn group_info(&self, group: &str) -> Result<GroupInfo, SessionError> {
+        ask!(self, { "type": "group_info", "group": group },
+        HubLine::GroupInfoResult { admin, members, unread_count, .. } => GroupInfo {
+            admin,
+            members,
+            unread: unread_count,
+        })
+    }
+
+    /// Deletes a group.
+    pub async fn group_delete(&self, group: &str) -> Result<(), SessionError> {
+        ask!(self, { "type": "group_delete", "group": group }, HubLine::GroupAck { .. } => ())
+    }
+
+    /// Waits for the next push (a message, an ask, a room or group message …) and confirms it:
+    /// its sender is told `delivered`. Returns `None` when the session has ended.
+    ///
+    /// At most 1,024 pushes wait; what comes on top stays in the mailbox, for [`Session::inbox`].
+    pub async fn next_push(&self) -> Option<HubLine> {
+        let push = self.link.next_push().await?;
+        if let Some(id) = push_id(&push) {
+            let confirmation = json!({
+                "type": "pushed", "msg_ids": [id], "result": "handed", "path": PATH,
+            });
+            let _ = self.link.tell(confirmation).await;
+        }
+        Some(push)
+    }
+}
+
+/// Returns the id under which a push is confirmed.
+fn push_id(push: &HubLine) -> Option<&str> {
+    match push {
+        HubLine::IncomingMessage { received, .. }
+        | HubLine::IncomingReply { received, .. }
+        | HubLine::IncomingGroupMsg { received, .. } => Some(&received.msg_id),
+        HubLine::IncomingRoomMsg { msg_id, .. } | HubLine::Notice { msg_id, .. } => Some(msg_id),
+        HubLine::IncomingAsk { ask_id, .. } => Some(ask_id),
+        _ => None,
+    }
+}
+
+/// Returns the status document of a hub.
+pub(crate) async fn status(hub: HubHandle) -> Result<Value, SessionError> {
+    match Link::open(hub)
+        .await?
+        .ask(json!({ "type": "status" }))
+        .await?
+    {
+        HubLine::StatusResult { status, .. } => Ok(status),
+        _ => Err(SessionError::WrongAnswer),
+    }
+}
+
+/// A connection without a socket.
+#[derive(Debug)]
+struct Link {
+    conn: ConnId,
+    hub: HubHandle,
+    queue: Arc<Outgoing>,
+    shared: Arc<Shared>,
+}
+
+/// What the connection's task and its owner share.
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// A push has come, or the connection has ended.
+    pushed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last_request: u64,
+    asked: HashMap<String, oneshot::Sender<HubLine>>,
+    pushes: VecDeque<HubLine>,
+    /// A push was dropped since `pushes` was last empty.
+    dropped: bool,
+    ended: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.queue.cut();
+    }
+}
+
+impl Link {
+    async fn open(hub: HubHandle) -> Result<Self, SessionError> {
+        let queue = Arc::new(Outgoing::default());
+        let conn = hub
+            .connected(Origin::InProcess, Arc::clone(&queue))
+            .await
+            .map_err(|_| SessionError::Ended)?;
+        let shared = Arc::new(Shared::default());
+        tokio::spawn(receive(
+            conn,
+            hub.clone(),
+            Arc::clone(&queue),
+            Arc::clone(&shared),
+        ));
+        Ok(Self {
+            conn,
+            hub,
+            queue,
+            shared,
+        })
+    }
+
+    /// Sends a request and waits for its answer.
+    async fn ask(&self, mut request: Value) -> Result<HubLine, SessionError> {
+        let (answer, answered) = oneshot::channel();
+        let id = {
+            let mut state = self.shared.lock();
+            if state.ended {
+                return Err(SessionError::Ended);
+            }
+            state.last_request += 1;
+            let id = state.last_request.to_string();
+            state.asked.insert(id.clone(), answer);
+            id
+        };
+        let asked = Asked {
+            shared: &self.shared,
+            id: &id,
+        };
+        request["req_id"] = Value::String(id.clone());
+        self.tell(request).await?;
+        let answer = timeout(ANSWER_TIME, answered).await;
+        drop(asked);
+        match answer.map_err(|_| SessionError::TimedOut)? {
+            Ok(HubLine::Err { code, message, .. }) => {
+                Err(SessionError::Refused(Refusal::new(code, message)))
+            }
+            Ok(line) => Ok(line),
+            Err(_) => Err(SessionError::Ended),
+        }
+    }
+
+    /// Sends a request that has no answer.
+    async fn tell(&self, request: Value) -> Result<(), SessionError> {
+        tell(&self.hub, self.conn, &request).await
+    }
+
+    async fn next_push(&self) -> Option<HubLine> {
+        loop {
+            let (push, emptied) = {
+                let mut state = self.shared.lock();
+                let push = state.pushes.pop_front();
+                if push.is_none() && state.ended {
+                    return None;
+                }
+                let emptied = state.pushes.is_empty() && std::mem::take(&mut state.dropped);
+                (push, emptied)
+            };
+            if emptied {
+                let _ = self.hub.send(Event::Drained { conn: self.conn }).await;
+            }
+            if push.is_some() {
+                return push;
+            }
+            self.shared.pushed.notified().await;
+        }
+    }
+}
+
+/// Forgets a request whose caller no longer waits.
+struct Asked<'a> {
+    shared: &'a Shared,
+    id: &'a str,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.shared.lock().asked.remove(self.id);
+    }
+}
+
+async fn tell(hub: &HubHandle, conn: ConnId, request: &Value) -> Result<(), SessionError> {
+    let line = request.to_string();
+    let incoming = decode_request(line.as_bytes());
+    hub.lines(conn, vec![incoming], line.len())
+        .await
+        .map_err(|_| SessionError::Ended)
+}
+
+/// Takes what the hub writes until the connection ends.
+async fn receive(conn: ConnId, hub: HubHandle, queue: Arc<Outgoing>, shared: Arc<Shared>) {
+    let mut batch = Vec::new();
+    while queue.take(&mut batch).await {
+        let (mut taken, mut dropped) = (Vec::new(), Vec::new());
+        for line in &batch {
+            let ok = receive_line(conn, &hub, line, &shared).await;
+            if let Some(tag) = line.tag {
+                if ok { &mut taken } else { &mut dropped }.push(tag);
+            }
+        }
+        let bytes = batch.iter().map(|line| line.bytes.len()).sum();
+        let drained = queue.written(batch.len(), bytes);
+        report(&hub, conn, taken, true).await;
+        report(&hub, conn, dropped, false).await;
+        if drained {
+            let _ = hub.send(Event::Drained { conn }).await;
+        }
+        batch.clear();
+    }
+    {
+        let mut state = shared.lock();
+        state.ended = true;
+        state.asked.clear();
+    }
+    shared.pushed.notify_one();
+    report(&hub, conn, queue.abandon(), false).await;
+    let _ = hub.send(Event::Gone { conn }).await;
+}
+
+async fn report(hub: &HubHandle, conn: ConnId, tags: Vec<Tag>, ok: bool) {
+    if !tags.is_empty() {
+        let _ = hub.send(Event::Flushed { conn, tags, ok }).await;
+    }
+}
+
+/// Takes one line; returns `false` when it had to be dropped.
+async fn receive_line(conn: ConnId, hub: &HubHandle, line: &Queued, shared: &Shared) -> bool {
+    let Ok(line) = serde_json::from_slice::<HubLine>(&line.bytes) else {
+        tracing::error!("the hub wrote a line that cannot be read");
+        return false;
+    };
+    if let HubLine::Ping { req_id } = &line {
+        let _ = tell(hub, conn, &json!({ "type": "pong", "req_id": req_id })).await;
+        return true;
+    }
+    let mut state = shared.lock();
+    let asker = line.req_id().and_then(|id| state.asked.remove(id));
+    if let Some(asker) = asker {
+        return asker.send(line).is_ok();
+    }
+    if line.req_id().is_some() {
+        // Nobody waits for this answer any more; mail in it must not count as read.
+        return false;
+    }
+    if state.pushes.len() >= QUEUE_LINES {
+        state.dropped = true;
+        return false;
+    }
+    state.pushes.push_back(line);
+    drop(state);
+    shared.pushed.notify_one();
+    true
+}
