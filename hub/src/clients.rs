@@ -137,7 +137,10 @@ impl Hub {
         self.probes.retain(|probe| probe.caller.conn != conn);
         self.watchers.remove(&conn);
         self.delivery.forget_caller(conn);
-        self.conns.remove(&conn);
+        let held = self.conns.remove(&conn).map(|entry| entry.held);
+        for tag in held.into_iter().flatten().filter_map(|h| h.answer?.1) {
+            self.flushed(t, conn, tag, false);
+        }
     }
 
     /// Ends the session of a connection, which may stay open: its name is free, its rooms are
@@ -258,6 +261,7 @@ impl Hub {
         t: &mut Turn<'_, impl Store>,
         caller: &Caller,
         pending: u64,
+        promise: Option<u64>,
         mut line: HubLine,
     ) {
         let Some(conn) = self.conns.get_mut(&caller.conn) else {
@@ -266,7 +270,7 @@ impl Hub {
         set_req_id(&mut line, caller.req_id.clone());
         let Some(place) = conn.held.iter_mut().find(|held| held.pending == pending) else {
             t.effects.answer(caller.conn, &line, None);
-            return self.note_answer(t.effects.after.len() - 1, self.promise);
+            return self.note_answer(t.effects.after.len() - 1, promise);
         };
         place.answer = Some((line.encode().into(), None));
         let mut released = Vec::new();

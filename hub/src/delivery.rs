@@ -67,6 +67,8 @@ struct Pending {
     handed: usize,
     word: Option<(PushResult, String, Option<String>)>,
     finish: Finish,
+    /// The promise it answers, while its batch is not committed.
+    promise: Option<u64>,
     deadline: u64,
 }
 
@@ -273,6 +275,7 @@ impl Hub {
             handed: 0,
             word: None,
             finish,
+            promise: self.promise,
             deadline: t.now + limits::CONFIRM_MS,
         };
         self.delivery.pending.insert(pending, waiting);
@@ -500,7 +503,7 @@ impl Hub {
                 req_id: None,
             },
         };
-        self.answer_held(t, &waiting.caller, pending, line);
+        self.answer_held(t, &waiting.caller, pending, waiting.promise, line);
     }
 }
 

@@ -236,19 +236,25 @@ impl Hub {
             effects,
         };
         let mut waiting = self.delivery.forget_batch();
-        for (promise, caller) in batch.promised {
-            let refusal = store_refusal(error);
-            let line = HubLine::Err {
-                code: refusal.code,
-                message: refusal.message,
-                req_id: None,
-                ask_id: None,
-            };
+        let refusal = store_refusal(error);
+        let line = HubLine::Err {
+            code: refusal.code,
+            message: refusal.message,
+            req_id: None,
+            ask_id: None,
+        };
+        // First what waits for its turn, for the answers below may let it out.
+        let held: Vec<bool> = batch
+            .promised
+            .iter()
+            .map(|(promise, caller)| self.replace_held(caller, *promise, line.clone()))
+            .collect();
+        for ((_, caller), held) in batch.promised.into_iter().zip(held) {
             if let Some(at) = waiting.iter().position(|(_, waiter)| *waiter == caller) {
                 let (pending, _) = waiting.remove(at);
-                self.answer_held(&mut t, &caller, pending, line);
-            } else if !self.replace_held(&caller, promise, line.clone()) {
-                self.answer(&mut t, &caller, line);
+                self.answer_held(&mut t, &caller, pending, None, line.clone());
+            } else if !held {
+                self.answer(&mut t, &caller, line.clone());
             }
         }
         self.batch = Batch::default();

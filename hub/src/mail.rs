@@ -99,12 +99,13 @@ impl Hub {
         draft: &Draft,
         found: Found,
     ) -> Done {
-        let (from, to, state) = match &found {
-            Found::Message(row) => (&row.from, Some(&row.to.name), self.state_of(row)),
-            Found::Gone(gone) => (&gone.from, Some(&gone.to.name), DeliveryState::Read),
-            Found::Group(entry) => (&entry.from, None, DeliveryState::Stored),
+        // Names may have changed since; the id and the text have not.
+        let (same, state) = match &found {
+            Found::Message(row) => (row.text == draft.text, self.state_of(row)),
+            Found::Gone(_) => (true, DeliveryState::Read),
+            Found::Group(_) => (false, DeliveryState::Stored),
         };
-        if *from != draft.from || to != Some(&draft.to) {
+        if !same {
             return refuse(
                 ErrorCode::BadArgs,
                 "\"msg_id\" belongs to another message; leave it out.",

@@ -258,8 +258,8 @@ fn sending_again_with_the_same_id_is_harmless() {
     w.take(a);
     assert_eq!(w.ask(a, line.clone())["state"], "delivered");
     assert_eq!(w.inbox(b), ["x"]);
-    let c = w.v6("c");
-    assert_eq!(w.ask(c, line)["code"], "bad_args");
+    let other = json!({"type":"send","to":"b","text":"y","msg_id":"m-1"});
+    assert_eq!(w.ask(a, other)["code"], "bad_args");
 }
 
 #[test]

@@ -69,6 +69,10 @@ impl Actor {
         self.registered.as_deref()
     }
 
+    pub fn is_v6(&self) -> bool {
+        self.v6
+    }
+
     pub fn connection_lost(&mut self) {
         self.conn = None;
         if let Some(name) = self.registered.take() {
@@ -179,8 +183,12 @@ impl Actor {
         let Some(conn) = self.conn else {
             return;
         };
+        let closed = machine.is_closed(conn);
         for line in machine.lines(conn) {
-            self.hear(machine, conn, &line);
+            // A page that cannot be acknowledged any more is not shown.
+            if !(closed && self.v6 && line["type"] == "inbox_result") {
+                self.hear(machine, conn, &line);
+            }
         }
         if machine.is_closed(conn) {
             self.connection_lost();

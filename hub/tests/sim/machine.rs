@@ -38,7 +38,7 @@ pub struct Machine {
     pub handed: BTreeSet<String>,
     next_conn: u64,
     crash: Option<Crash>,
-    read: BTreeMap<String, usize>,
+    read: BTreeMap<String, (usize, usize)>,
     orders: Vec<Vec<String>>,
 }
 
@@ -269,7 +269,12 @@ impl Machine {
     pub fn note_readers<'a>(&mut self, actors: impl Iterator<Item = &'a Actor>) {
         for actor in actors {
             for text in &actor.read {
-                *self.read.entry(text.clone()).or_default() += 1;
+                let times = self.read.entry(text.clone()).or_default();
+                *(if actor.is_v6() {
+                    &mut times.0
+                } else {
+                    &mut times.1
+                }) += 1;
             }
             self.orders.push(actor.read.clone());
         }
@@ -292,8 +297,9 @@ impl Machine {
         }
     }
 
-    pub fn times_read(&self, text: &str) -> usize {
-        self.read.get(text).copied().unwrap_or(0)
+    /// Returns how many version "6" and version "5" actors were shown a text.
+    pub fn times_read(&self, text: &str) -> (usize, usize) {
+        self.read.get(text).copied().unwrap_or_default()
     }
 
     /// Texts are `sender:number:address`; what one reader got from one sender to one address rises.

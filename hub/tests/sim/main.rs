@@ -63,11 +63,7 @@ fn settle(machine: &mut Machine, actors: &mut [Actor]) {
         for actor in actors.iter_mut() {
             actor.come_to_rest(machine, round);
         }
-        machine.run_all();
-        machine.pass(600);
-        for actor in actors.iter_mut() {
-            actor.listen(machine);
-        }
+        rest(machine, actors);
     }
     // Mail to names nobody has now is read by whoever takes the name next.
     let mut heirs: Vec<Actor> = Vec::new();
@@ -80,29 +76,34 @@ fn settle(machine: &mut Machine, actors: &mut [Actor]) {
         for heir in &mut heirs {
             heir.come_to_rest(machine, round);
         }
-        machine.run_all();
-        machine.pass(600);
-        for heir in &mut heirs {
-            heir.listen(machine);
-        }
+        rest(machine, &mut heirs);
     }
     machine.note_readers(actors.iter().chain(&heirs));
     machine.pass(120_000);
 }
 
+/// Lets everything run while every session listens, and then time pass.
+fn rest(machine: &mut Machine, actors: &mut [Actor]) {
+    for ms in [0, 0, 0, 600] {
+        machine.pass(ms);
+        machine.run_all();
+        for actor in actors.iter_mut() {
+            actor.listen(machine);
+        }
+    }
+}
+
 fn check(machine: &Machine, actors: &[Actor]) {
     for actor in actors {
         for sent in &actor.sent {
-            let shown = machine.times_read(&sent.text);
-            if sent.accepted {
-                assert_eq!(
-                    shown, 1,
-                    "accepted {:?} to {} was read {shown} times",
-                    sent.text, sent.to
-                );
-            } else {
-                assert!(shown <= 1, "{:?} was read {shown} times", sent.text);
-            }
+            // A version "5" client cannot acknowledge a page: it may see one again after a crash.
+            let (shown, to_v5) = machine.times_read(&sent.text);
+            assert!(shown <= 1, "{:?} was read {shown} times", sent.text);
+            assert!(
+                shown + to_v5 > 0 || !sent.accepted,
+                "accepted {:?} was never read",
+                sent.text
+            );
         }
     }
     machine.check_order();
