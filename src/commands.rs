@@ -29,27 +29,24 @@ use std::process::ExitCode;
 /// Runs the command and returns what the shell is told.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let output = Output::new(cli.global.json);
-    match dispatch(cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => output.report(&error),
-    }
+    dispatch(cli).unwrap_or_else(|error| output.report(&error))
 }
 
-fn dispatch(cli: Cli) -> Result<(), CliError> {
-    let context = match cli.command {
-        Command::Completions(args) => return completions::run(&args),
-        _ => Context::new(&cli.global)?,
-    };
+fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
-        // These two have run times of their own.
-        Command::Mcp(args) => mcp::run(args, &context),
-        Command::Node(node::NodeCommand::Run(args)) => node::run_daemon(&args, &context),
+        Command::Completions(args) => completions::run(&args)?,
+        Command::Mcp(args) => return mcp::run(&args, &cli.global),
+        // The daemon has threads and a run time of its own.
+        Command::Node(node::NodeCommand::Run(args)) => {
+            node::run_daemon(&args, &Context::new(&cli.global)?)?;
+        }
         command => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| CliError::failed(format!("The program cannot start: {e}.")))?
-            .block_on(ask(command, &context)),
+            .block_on(ask(command, &Context::new(&cli.global)?))?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn ask(command: Command, context: &Context) -> Result<(), CliError> {
@@ -67,7 +64,8 @@ async fn ask(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Why(args) => why::run(args, context).await,
         Command::Doctor => doctor::run(context).await,
         Command::Import(args) => import::run(args, context).await,
-        Command::Mcp(args) => mcp::run(args, context),
-        Command::Completions(args) => completions::run(&args),
+        Command::Mcp(_) | Command::Completions(_) => {
+            Err(CliError::failed("This command asks no hub."))
+        }
     }
 }

@@ -117,11 +117,19 @@ impl From<Refusal> for CliError {
 
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
-        let text = error.to_string();
-        let mut chars = text.chars();
-        let first = chars.next().map(char::to_uppercase);
-        let text: String = first.into_iter().flatten().chain(chars).collect();
-        Self::failed(format!("{}.", text.trim_end().trim_end_matches('.')))
+        Self::failed(as_sentence(&error.to_string()))
+    }
+}
+
+/// Returns an error's text as a sentence: a capital first, a full stop last.
+pub(crate) fn as_sentence(text: &str) -> String {
+    let mut chars = text.trim().chars();
+    let first = chars.next().map(char::to_uppercase);
+    let text: String = first.into_iter().flatten().chain(chars).collect();
+    if text.ends_with(['.', '!', '?']) {
+        text
+    } else {
+        format!("{text}.")
     }
 }
 

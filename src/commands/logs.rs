@@ -88,7 +88,7 @@ fn print(context: &Context, line: &str) -> Result<(), CliError> {
     context.output.text(&readable(line))
 }
 
-/// Returns the newest file of the log folder by its name, which ends in the day.
+/// Returns the newest of the hub's logs, `hub-YYYY-MM-DD.log`.
 fn newest_log(folder: &Path) -> Result<Option<PathBuf>, CliError> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -98,8 +98,16 @@ fn newest_log(folder: &Path) -> Result<Option<PathBuf>, CliError> {
     Ok(entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.is_file())
+        .filter(|path| is_log(path))
         .max())
+}
+
+fn is_log(path: &Path) -> bool {
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    name.starts_with("hub-") && name.ends_with(".log") && path.is_file()
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
@@ -228,8 +236,9 @@ mod tests {
     #[test]
     fn a_growing_file_is_read_line_by_line() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("hub.2026-11-21"), "old\n").unwrap();
-        let path = folder.path().join("hub.2026-11-22");
+        std::fs::write(folder.path().join("hub-2026-11-21.log"), "old\n").unwrap();
+        std::fs::write(folder.path().join("relay-2026-11-23.log"), "other\n").unwrap();
+        let path = folder.path().join("hub-2026-11-22.log");
         let mut log = File::create(&path).unwrap();
         log.write_all(b"one\ntw").unwrap();
         assert_eq!(newest_log(folder.path()).unwrap(), Some(path.clone()));

@@ -37,10 +37,10 @@ pub(crate) enum NodeCommand {
 /// The arguments of `node run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// End 10 seconds after the last session; log to the file only
+    /// End 10 seconds after the last session (sessions start the hub like this)
     #[arg(long, conflicts_with = "detached")]
     auto: bool,
-    /// Log to the file only
+    /// What `node start` runs: stay, and be content with a hub that is there already
     #[arg(long, hide = true)]
     detached: bool,
 }
@@ -60,6 +60,12 @@ pub(crate) fn run_daemon(args: &RunArgs, context: &Context) -> Result<(), CliErr
         (_, true) => Life::Background,
         _ => Life::Foreground,
     };
+    if life == Life::Foreground {
+        context.output.note(&format!(
+            "The hub runs here until Ctrl-C. Its log is in {}.",
+            context.dir.logs().display()
+        ));
+    }
     daemon::run(context.dir.clone(), life)
 }
 

@@ -19,9 +19,8 @@ impl LivePage {
         if lines.len() > room {
             let hidden = lines.len() - (room - 1);
             lines.truncate(room - 1);
-            lines.push(format!(
-                "… {hidden} more lines: `ecorelay node status` shows all"
-            ));
+            let more = format!("… {hidden} more lines: `ecorelay node status` shows all");
+            lines.push(cut(&more, columns));
         }
         let mut out = String::new();
         if self.drawn > 0 {
@@ -87,7 +86,12 @@ mod tests {
             .collect();
         let drawn = LivePage::default().redraw(&page, (20, 10));
         assert_eq!(drawn.lines().count(), 9);
-        assert!(plain(&drawn).lines().take(8).all(|line| width(line) <= 20));
+        assert!(
+            plain(&drawn)
+                .trim_start_matches('\r')
+                .lines()
+                .all(|line| width(line) <= 20)
+        );
         assert_eq!(plain(&cut(&paint(BOLD, "世界世界"), 5)), "世界…");
     }
 }

@@ -71,7 +71,7 @@ fn head(doc: Doc<'_>, around: Surroundings<'_>) -> String {
         ("peer id", doc.text("peer_id")),
         ("data", short_path(&doc.text("data_dir"), around.home)),
         ("socket", short_path(&doc.text("socket"), around.home)),
-        ("websocket", websocket(&doc.0["ws"])),
+        ("websocket", doc.text("ws")),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         out.push_str(&format!(
@@ -80,16 +80,6 @@ fn head(doc: Doc<'_>, around: Surroundings<'_>) -> String {
         ));
     }
     out
-}
-
-/// The endpoint may be an address, a port or absent.
-fn websocket(value: &Value) -> String {
-    match value {
-        Value::String(text) => one_line(text),
-        Value::Number(port) => format!("ws://127.0.0.1:{port}"),
-        Value::Object(_) => Doc(value).text("url"),
-        _ => String::new(),
-    }
 }
 
 fn sessions(doc: Doc<'_>, around: Surroundings<'_>) -> String {
@@ -363,8 +353,8 @@ mod tests {
   websocket  ws://127.0.0.1:19736
 
 Sessions (2)
-  NAME     AGENT        STATE  FOLDER                        BRANCH  LAST SEEN  UNREAD
-  backend  claude-code  idle   ~/src/shop                    main    just now        0
+  NAME     AGENT        STATE  FOLDER                     BRANCH  LAST SEEN  UNREAD
+  backend  claude-code  idle   ~/src/shop                 main    just now        0
   web      claude-code  busy   ~/src/shop/web⟨U+001B⟩[2J  feat/x  3 min ago      12
 
 Rooms (1)
@@ -377,7 +367,7 @@ Groups (1)
 
 Mail for names not here (2)
   NAME    UNREAD  OLDEST
-  qa           3  3 h ago    -
+  qa           3  3 h ago
   bakend       1  1 min ago  no session of this name was ever here
 
 Warnings (1)

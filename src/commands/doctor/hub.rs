@@ -4,9 +4,8 @@ use super::finding::{Finding, fail, ok, warn};
 use crate::commands::live_status;
 use crate::hub::{Hub, Start};
 use crate::view::status::Doc;
-use ecorelay_config::{Config, DataDir};
+use ecorelay_config::DataDir;
 use serde_json::Value;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
@@ -25,7 +24,7 @@ pub(super) async fn check(dir: &DataDir) -> Vec<Finding> {
         }
         Ok(status) => {
             findings.push(version(&status));
-            findings.push(websocket(dir, &status).await);
+            findings.extend(websocket(&status).await);
             let warnings = status["warnings"]
                 .as_array()
                 .map(Vec::as_slice)
@@ -98,35 +97,21 @@ fn version(status: &Value) -> Finding {
     )
 }
 
-async fn websocket(dir: &DataDir, status: &Value) -> Finding {
+/// Checks the endpoint that the hub says it has. Where it has none, the hub's own warning or
+/// the settings say why.
+async fn websocket(status: &Value) -> Option<Finding> {
     const CHECK: &str = "websocket";
-    // The hub knows its port; where it does not say, the settings do.
-    let told = Doc(status)
-        .text("ws")
-        .rsplit(':')
-        .next()
-        .and_then(|p| p.trim_end_matches('/').parse().ok());
-    let port = told
-        .or_else(|| Config::load(dir).ok().map(|config| config.ws_port))
-        .unwrap_or(0);
-    if port == 0 {
-        return ok(CHECK, "The endpoint is switched off.");
-    }
-    let place = SocketAddr::from(([127, 0, 0, 1], port));
-    let remedy = "See who listens there (ss -ltnp), or set another ws_port in config.toml and \
-                  run `ecorelay node restart`.";
-    match tokio::time::timeout(ACCEPT_WITHIN, TcpStream::connect(place)).await {
-        Ok(Ok(_)) if told.is_none() && status["ws"].is_null() => warn(
-            CHECK,
-            format!("Another program listens on port {port}."),
-            remedy,
-        ),
-        Ok(Ok(_)) => ok(CHECK, format!("It accepts on 127.0.0.1:{port}.")),
-        Ok(Err(error)) => warn(
-            CHECK,
-            format!("Nothing accepts on 127.0.0.1:{port}: {error}."),
-            remedy,
-        ),
-        Err(_) => warn(CHECK, format!("127.0.0.1:{port} does not answer."), remedy),
-    }
+    let address = Doc(status).text("ws");
+    let place = address.strip_prefix("ws://")?;
+    let tried = tokio::time::timeout(ACCEPT_WITHIN, TcpStream::connect(place)).await;
+    let trouble = match tried {
+        Ok(Ok(_)) => return Some(ok(CHECK, format!("It accepts on {place}."))),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer".to_owned(),
+    };
+    Some(warn(
+        CHECK,
+        format!("Nothing accepts on {place}: {trouble}."),
+        "Let 127.0.0.1 through the firewall; then: ecorelay node restart",
+    ))
 }
