@@ -183,9 +183,11 @@ mod tests {
         }
         assert_eq!(queue.offer(line(1), None), Offer::Refused);
         let mut drained = 0;
-        for _ in 0..QUEUE_LINES / TAKE_LINES {
+        for round in 0..QUEUE_LINES / TAKE_LINES {
             let batch = take(&queue).await;
-            assert_eq!(queue.offer(line(1), None), Offer::Refused, "still held");
+            if round == 0 {
+                assert_eq!(queue.offer(line(1), None), Offer::Refused, "still held");
+            }
             drained += usize::from(queue.written(batch.len(), batch.len()));
         }
         assert_eq!(drained, 1);

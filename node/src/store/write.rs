@@ -28,12 +28,7 @@ impl SqliteStore {
             }
             Write::AppendMessage(row) => self.append(&row),
             Write::MarkPushed { key, pushed } => self.mark_pushed(key, &pushed),
-            Write::MarkRead { keys, ts } => keys.into_iter().try_for_each(|key| {
-                self.run(
-                    "UPDATE messages SET read = ?2 WHERE id = ?1 AND read IS NULL",
-                    [at(key)?, int(ts)],
-                )
-            }),
+            Write::MarkRead { keys, ts } => return self.mark_read(&keys, ts),
             Write::MarkAnswered { key, ts, by } => self.run(
                 "UPDATE messages SET answered = ?2, answered_with = ?3 WHERE id = ?1",
                 params![at(key)?, int(ts), by],
@@ -81,11 +76,27 @@ impl SqliteStore {
     }
 
     fn run(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+        self.count(sql, params).map(drop)
+    }
+
+    /// Runs a statement and returns how many rows it changed.
+    fn count(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
         self.conn
             .prepare_cached(sql)
             .and_then(|mut statement| statement.execute(params))
-            .map(drop)
             .map_err(store_error)
+    }
+
+    /// Marks messages as read and returns how many were unread.
+    fn mark_read(&self, keys: &[MessageKey], ts: u64) -> Result<usize, StoreError> {
+        let mut fresh = 0;
+        for key in keys {
+            fresh += self.count(
+                "UPDATE messages SET read = ?2 WHERE id = ?1 AND read IS NULL",
+                [at(*key)?, int(ts)],
+            )?;
+        }
+        Ok(fresh)
     }
 
     fn put_mailbox(&self, row: &MailboxRow) -> Result<(), StoreError> {
