@@ -150,6 +150,9 @@ impl Delivery {
         }
         let mut forgotten = Vec::new();
         let from = self.batch_from;
+        // Pages of this batch showed what is not there; they are not sent.
+        let is_page = |used: &TagUse| matches!(used, TagUse::Page { .. } | TagUse::Cursor { .. });
+        self.tags.retain(|tag, used| tag.0 < from || !is_page(used));
         self.pending.retain(|id, pending| {
             let stays = *id < from || matches!(pending.finish, Finish::Room { .. });
             if !stays {
@@ -159,6 +162,22 @@ impl Delivery {
         });
         self.batch_from = self.last + 1;
         forgotten
+    }
+
+    /// Returns the inbox pages that are on their way.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = (MailboxId, &[MessageKey])> {
+        self.tags.values().filter_map(|used| match used {
+            TagUse::Page { mailbox, keys } => Some((*mailbox, keys.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// Returns the history pages that are on their way.
+    pub(crate) fn cursors(&self) -> impl Iterator<Item = (GroupId, &Address, u64)> {
+        self.tags.values().filter_map(|used| match used {
+            TagUse::Cursor { group, reader, to } => Some((*group, reader, *to)),
+            _ => None,
+        })
     }
 
     /// Forgets the answers that wait for a caller who is gone.

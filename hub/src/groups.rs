@@ -61,6 +61,18 @@ impl Groups {
         self.by_name.values()
     }
 
+    /// Notes the pages that are on their way.
+    pub(crate) fn note_cursors<'a>(
+        &mut self,
+        cursors: impl Iterator<Item = (GroupId, &'a Address, u64)>,
+    ) {
+        for (id, reader, to) in cursors {
+            if let Some(group) = self.by_id(id) {
+                group.in_flight.insert(reader.clone(), to);
+            }
+        }
+    }
+
     fn by_id(&mut self, id: GroupId) -> Option<&mut Group> {
         self.by_name.values_mut().find(|g| g.row.id == id)
     }

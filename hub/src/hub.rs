@@ -48,7 +48,7 @@ pub struct Hub {
 struct Batch {
     failed: Option<StoreError>,
     writes: usize,
-    /// Requests whose `ok` means "on disk": the number of the promise and who got it.
+    /// Requests whose answer rests on what is on disk: the number of the promise and who got it.
     promised: Vec<(u64, Caller)>,
     /// Where in `effects.after` their answers are.
     answers: Vec<(usize, u64)>,
@@ -236,6 +236,8 @@ impl Hub {
             effects,
         };
         let mut waiting = self.delivery.forget_batch();
+        self.mail.note_pages(self.delivery.pages());
+        self.groups.note_cursors(self.delivery.cursors());
         let refusal = store_refusal(error);
         let line = HubLine::Err {
             code: refusal.code,
@@ -321,7 +323,7 @@ impl Hub {
                 return self.answer_refusal(t, &Caller { conn, req_id }, refusal, None);
             }
         };
-        let promised = promises_durability(&request);
+        let promised = rests_on_disk(&request);
         let ask_id = match &request {
             Request::Reply { ask_id, .. } => Some(ask_id.clone()),
             _ => None,
@@ -473,19 +475,19 @@ impl Hub {
     }
 }
 
-/// Returns whether the `ok` of a request means that something is on disk.
-fn promises_durability(request: &Request) -> bool {
+/// Returns whether the answer to a request rests on what is on disk: an `ok` that something is,
+/// or a page of what is.
+fn rests_on_disk(request: &Request) -> bool {
     match request {
         Request::Send(_)
         | Request::Reply { .. }
         | Request::Broadcast { .. }
         | Request::Rename { .. }
         | Request::Read { .. }
+        | Request::Inbox { .. }
         | Request::ImportMailbox(_)
         | Request::ImportGroup(_) => true,
-        Request::Group { request, .. } => {
-            !matches!(request, GroupRequest::History { .. } | GroupRequest::Info)
-        }
+        Request::Group { request, .. } => !matches!(request, GroupRequest::Info),
         _ => false,
     }
 }

@@ -121,6 +121,18 @@ impl Mailboxes {
         }
     }
 
+    /// Notes the pages that are on their way.
+    pub(crate) fn note_pages<'a>(
+        &mut self,
+        pages: impl Iterator<Item = (MailboxId, &'a [MessageKey])>,
+    ) {
+        for (id, keys) in pages {
+            if let Some(mailbox) = self.boxes.get_mut(&id) {
+                mailbox.in_flight.extend(keys.iter().map(|key| key.seq));
+            }
+        }
+    }
+
     fn insert(&mut self, name: &Name, now: u64) -> MailboxId {
         self.last += 1;
         let id = MailboxId(self.last);
