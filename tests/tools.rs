@@ -147,7 +147,9 @@ fn a_message_to_oneself_arrives() {
 fn mail_waits_for_one_who_is_away_and_for_one_who_never_was() {
     let home = TestHome::new();
     let alice = McpClient::start(&home, "alice");
-    McpClient::start(&home, "backend").close();
+    let backend = McpClient::start(&home, "backend");
+    wait_for_peer(&alice, "backend");
+    backend.close();
     let gone = |seen: &Value| seen["peers"] == json!([]);
     wait_until("backend to be gone", || {
         gone(&alice.ok("relay_peers", json!({}))).then_some(())

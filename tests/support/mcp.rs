@@ -137,22 +137,16 @@ impl McpClient {
 
     fn call_raw(&self, tool: &str, arguments: JsonObject) -> rmcp::model::CallToolResult {
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let call = tokio::time::timeout(DEADLINE, self.service().call_tool(params));
-        match RUNTIME.block_on(call) {
-            Ok(Ok(result)) => result,
-            Ok(Err(e)) => panic!("{tool}: {e}"),
-            Err(_) => panic!("{tool}: no answer within {DEADLINE:?}"),
+        match within_deadline(tool, self.service().call_tool(params)) {
+            Ok(result) => result,
+            Err(e) => panic!("{tool}: {e}"),
         }
     }
 
     /// Calls a tool the channel does not list; returns the error in words.
     pub(crate) fn call_unlisted(&self, tool: &str) -> Result<(), String> {
         let params = CallToolRequestParams::new(tool.to_owned());
-        let call = tokio::time::timeout(DEADLINE, self.service().call_tool(params));
-        match RUNTIME
-            .block_on(call)
-            .expect("an answer within the deadline")
-        {
+        match within_deadline(tool, self.service().call_tool(params)) {
             Ok(result) if result.is_error == Some(true) => Err(format!("{result:?}")),
             Ok(_) => Ok(()),
             Err(e) => Err(e.to_string()),
@@ -187,11 +181,7 @@ impl McpClient {
 
     /// Returns the tools the channel lists.
     pub(crate) fn tools(&self) -> Vec<Tool> {
-        let call = tokio::time::timeout(DEADLINE, self.service().list_all_tools());
-        RUNTIME
-            .block_on(call)
-            .expect("tools/list within the deadline")
-            .expect("tools/list")
+        within_deadline("tools/list", self.service().list_all_tools()).expect("tools/list")
     }
 
     /// Returns what the channel said at `initialize`.
@@ -238,7 +228,7 @@ impl McpClient {
 
     fn end(&mut self) {
         if let Some(service) = self.service.take() {
-            let _ = RUNTIME.block_on(tokio::time::timeout(DEADLINE, service.cancel()));
+            let _ = within_deadline("the end of the channel", service.cancel());
         }
     }
 }
@@ -246,5 +236,17 @@ impl McpClient {
 impl Drop for McpClient {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Returns what the future gives.
+///
+/// # Panics
+/// When it takes longer than [`DEADLINE`].
+fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
+    // Made inside: a timer needs the runtime around it.
+    match RUNTIME.block_on(async { tokio::time::timeout(DEADLINE, future).await }) {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: not within {DEADLINE:?}"),
     }
 }
