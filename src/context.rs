@@ -6,7 +6,7 @@ use crate::hub::{Hub, Start};
 use crate::identity::{self, Place};
 use crate::output::Output;
 use ecorelay_config::DataDir;
-use ecorelay_protocol::{ErrorCode, Name, PROTOCOL_V6};
+use ecorelay_protocol::{ErrorCode, HubLine, Name, PROTOCOL_V6};
 use serde_json::json;
 
 /// The agent that a person's terminal registers as.
@@ -58,27 +58,31 @@ impl Context {
     pub(crate) async fn lasting_hub(&self) -> Result<(Hub, bool), CliError> {
         match Hub::running(&self.dir).await? {
             Some(hub) => Ok((hub, false)),
-            None => Ok((Hub::connect(&self.dir, Start::ToStay).await?, true)),
+            None => Ok((self.new_lasting_hub().await?, true)),
         }
+    }
+
+    /// Returns a connection to a hub that is started to stay until it is stopped.
+    pub(crate) async fn new_lasting_hub(&self) -> Result<Hub, CliError> {
+        Hub::connect(&self.dir, Start::ToStay).await
     }
 
     /// Returns a connection that acts once under the person's name.
     pub(crate) async fn act(&self) -> Result<Hub, CliError> {
-        self.registered(true).await
-    }
-
-    /// Returns a connection under which the person is present until it is dropped.
-    pub(crate) async fn be_present(&self) -> Result<Hub, CliError> {
-        self.registered(false).await
-    }
-
-    async fn registered(&self, attach: bool) -> Result<Hub, CliError> {
-        let me = self.me()?;
+        // A wrong name is told before a hub is started for it.
+        self.me()?;
         let mut hub = self.hub().await?;
+        self.register(&mut hub, true).await?;
+        Ok(hub)
+    }
+
+    /// Registers the person's name: to act once (`attach`), or to be present as long as the
+    /// connection lasts.
+    pub(crate) async fn register(&self, hub: &mut Hub, attach: bool) -> Result<HubLine, CliError> {
         let place = Place::here();
         hub.ask(json!({
             "type": "register",
-            "name": me,
+            "name": self.me()?,
             "cwd": place.cwd,
             "git_branch": place.git_branch,
             "protocol_version": PROTOCOL_V6,
@@ -92,7 +96,6 @@ impl Context {
                 error.hint("Act under another name with `--as NAME`.")
             }
             _ => error,
-        })?;
-        Ok(hub)
+        })
     }
 }

@@ -110,7 +110,7 @@ impl From<Refusal> for CliError {
         Self::new(
             kind,
             refusal.code,
-            ecorelay_protocol::visible(&refusal.message),
+            crate::view::text::with_commands(&refusal.message),
         )
     }
 }

@@ -1,6 +1,6 @@
 //! `broadcast`: a question to every session, and the answers as they come.
 
-use super::presence::{confirm, hub_gone, interrupted, show};
+use super::presence::{Presence, Stay, interrupted};
 use super::words;
 use crate::context::Context;
 use crate::error::CliError;
@@ -44,12 +44,12 @@ pub(crate) struct BroadcastArgs {
 
 pub(crate) async fn run(args: BroadcastArgs, context: &Context) -> Result<(), CliError> {
     let question = words::text(&args.question)?;
-    let mut hub = context.be_present().await?;
+    let (mut presence, _) = Presence::enter(context, Stay::Present).await?;
     let scope = match args.scope {
         ScopeArg::Mesh => "mesh",
         ScopeArg::Hub => "hub",
     };
-    let answer = hub
+    let answer = presence
         .ask(json!({
             "type": "broadcast", "question": question, "exclude_self": true, "scope": scope,
         }))
@@ -84,7 +84,7 @@ pub(crate) async fn run(args: BroadcastArgs, context: &Context) -> Result<(), Cl
         let line = tokio::select! {
             () = &mut stop => break,
             () = &mut over => break,
-            push = hub.next_push() => push.ok_or_else(hub_gone)?,
+            line = presence.next() => line?,
         };
         let ours = match &line {
             HubLine::IncomingReply {
@@ -102,15 +102,17 @@ pub(crate) async fn run(args: BroadcastArgs, context: &Context) -> Result<(), Cl
             _ => None,
         };
         match ours {
-            _ if !context.output.json() => show(context, &mut hub, &line).await?,
+            _ if !context.output.json() => presence.show(&line).await?,
             Some(reply) => {
                 replies.push(reply);
-                confirm(&mut hub, &line, PushResult::Handed, None).await?;
+                presence.confirm(&line, PushResult::Handed, None).await?;
             }
             // The one document has no place for it: it stays in the mailbox.
             None => {
                 let why = "the terminal was waiting for answers only";
-                confirm(&mut hub, &line, PushResult::Refused, Some(why)).await?;
+                presence
+                    .confirm(&line, PushResult::Refused, Some(why))
+                    .await?;
             }
         }
     }
@@ -119,6 +121,6 @@ pub(crate) async fn run(args: BroadcastArgs, context: &Context) -> Result<(), Cl
         document["replies"] = Value::Array(replies);
         context.output.document(&document)?;
     }
-    hub.finish().await;
+    presence.leave().await;
     Ok(())
 }

@@ -184,8 +184,8 @@ fn page(
                 out.push_str("Nothing new.");
             }
             if *unread_remaining > 0 {
-                let more = format!("\n{unread_remaining} more: the same command again.\n");
-                out.push_str(&paint(DIM, more));
+                let more = format!("{unread_remaining} more: the same command again.");
+                out.push_str(&format!("\n{}\n", paint(DIM, more)));
             }
             out
         }

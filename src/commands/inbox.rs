@@ -61,10 +61,8 @@ fn page(messages: &[InboxEntry], remaining: usize, now: u64, columns: Option<usi
         .collect();
     let mut out = blocks.join("\n");
     if remaining > 0 {
-        out.push_str(&paint(
-            DIM,
-            format!("\n{remaining} more: `ecorelay inbox` again.\n"),
-        ));
+        let more = format!("{remaining} more: `ecorelay inbox` again.");
+        out.push_str(&format!("\n{}\n", paint(DIM, more)));
     }
     out
 }

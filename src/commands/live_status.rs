@@ -1,7 +1,7 @@
 //! The status of the hub, asked again whenever something changes. `up` and
 //! `node status --watch` end in it.
 
-use super::presence::{hub_gone, interrupted};
+use super::presence::{back, interrupted};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::hub::Hub;
@@ -17,11 +17,6 @@ use std::time::Duration;
 const GATHER: Duration = Duration::from_millis(150);
 /// On a terminal the page is drawn this often without a change, because times pass.
 const REFRESH: Duration = Duration::from_secs(5);
-/// A hub that restarts may be away this long.
-const AWAY: Duration = Duration::from_secs(5);
-/// How often a hub that is away is looked for.
-const LOOK: Duration = Duration::from_millis(250);
-
 /// Returns the hub's status document.
 pub(crate) async fn status(hub: &mut Hub) -> Result<Value, CliError> {
     match hub.ask(json!({"type": "status"})).await? {
@@ -45,42 +40,36 @@ pub(crate) fn status_page(status: &Value, context: &Context) -> String {
 }
 
 /// Shows the status until Ctrl-C; ends with an error when the hub ends and does not come back.
-pub(crate) async fn follow(mut hub: Hub, context: &Context) -> Result<(), CliError> {
-    let mut stop = std::pin::pin!(interrupted());
+pub(crate) async fn follow(hub: Hub, context: &Context) -> Result<(), CliError> {
+    tokio::select! {
+        () = interrupted() => Ok(()),
+        ended = show_for_ever(hub, context) => ended,
+    }
+}
+
+async fn show_for_ever(mut hub: Hub, context: &Context) -> Result<(), CliError> {
     let mut live = LivePage::default();
     let mut last = Value::Null;
     loop {
-        let watched = async {
-            hub.ask(json!({"type": "watch"})).await?;
-            loop {
-                show_once(&mut hub, context, &mut live, &mut last).await?;
-                if !change(&mut hub, context).await {
-                    return Err(hub_gone());
-                }
-            }
-        };
-        let error: CliError = tokio::select! {
-            () = &mut stop => return Ok(()),
-            ended = watched => match ended {
-                Ok(never) => never,
-                Err(error) => error,
-            },
-        };
-        if !error.is_no_hub() {
-            return Err(error);
+        match show_until_gone(&mut hub, context, &mut live, &mut last).await {
+            Err(error) if !error.is_no_hub() => return Err(error),
+            _ => hub = back(context).await?,
         }
-        let back = async {
-            loop {
-                match context.running_hub().await {
-                    Ok(hub) => return hub,
-                    Err(_) => tokio::time::sleep(LOOK).await,
-                }
-            }
-        };
-        hub = tokio::select! {
-            () = &mut stop => return Ok(()),
-            back = tokio::time::timeout(AWAY, back) => back.map_err(|_| error)?,
-        };
+    }
+}
+
+async fn show_until_gone(
+    hub: &mut Hub,
+    context: &Context,
+    live: &mut LivePage,
+    last: &mut Value,
+) -> Result<(), CliError> {
+    hub.ask(json!({"type": "watch"})).await?;
+    loop {
+        show_once(hub, context, live, last).await?;
+        if !change(hub, context).await {
+            return Ok(());
+        }
     }
 }
 

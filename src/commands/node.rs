@@ -5,7 +5,7 @@ use super::logs::{self, LogsArgs};
 use crate::context::Context;
 use crate::daemon::{self, Life};
 use crate::error::CliError;
-use crate::hub::{Hub, Start};
+use crate::hub::Hub;
 use crate::view::status::Doc;
 use crate::view::style::{BOLD, GOOD, paint};
 use clap::{Args, Subcommand};
@@ -113,7 +113,7 @@ async fn stop(context: &Context) -> Result<(), CliError> {
 
 async fn restart(context: &Context) -> Result<(), CliError> {
     let stopped = stop_running(context).await?;
-    let mut hub = Hub::connect(&context.dir, Start::ToStay).await?;
+    let mut hub = context.new_lasting_hub().await?;
     let status = status(&mut hub).await?;
     told(
         context,

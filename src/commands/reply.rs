@@ -22,10 +22,5 @@ pub(crate) async fn run(args: ReplyArgs, context: &Context) -> Result<(), CliErr
     let answer = hub
         .ask(json!({"type": "reply", "ask_id": args.id, "text": text}))
         .await?;
-    send::print_sent(
-        context,
-        &answer,
-        "reply",
-        &format!("the sender of {}", args.id),
-    )
+    send::print_sent(context, &answer, "reply", "the one who wrote it")
 }

@@ -1,6 +1,6 @@
 //! `room`: topics that last as long as somebody is in them.
 
-use super::presence::{hub_gone, interrupted, show};
+use super::presence::{Presence, Stay, interrupted};
 use super::words;
 use crate::context::Context;
 use crate::error::CliError;
@@ -108,8 +108,7 @@ fn sent(room: &str, delivered: usize) -> String {
 }
 
 async fn join(room: &str, context: &Context) -> Result<(), CliError> {
-    let mut hub = context.be_present().await?;
-    let answer = hub.ask(json!({"type": "join_room", "room": room})).await?;
+    let (mut presence, answer) = Presence::enter(context, Stay::InRoom(room.to_owned())).await?;
     let HubLine::RoomAck { room, members, .. } = &answer else {
         return Err(CliError::odd_answer("join_room"));
     };
@@ -131,20 +130,25 @@ async fn join(room: &str, context: &Context) -> Result<(), CliError> {
     loop {
         tokio::select! {
             () = &mut stop => break,
-            push = hub.next_push() => match push {
-                Some(line) => show(context, &mut hub, &line).await?,
-                None => return Err(hub_gone()),
-            },
+            line = presence.next() => {
+                let line = line?;
+                presence.show(&line).await?;
+            }
             // When standard input ends, the room stays open to look at.
             Some(text) = typed.recv() => {
-                let request = json!({"type": "room_msg", "room": room, "text": text});
-                if let HubLine::RoomSendAck { delivered_count: 0, .. } = hub.ask(request).await? {
-                    context.output.note("Nobody else is here; nobody heard it.");
+                let said = presence.ask(json!({"type": "room_msg", "room": room, "text": text}));
+                match said.await {
+                    Ok(HubLine::RoomSendAck { delivered_count: 0, .. }) => {
+                        context.output.note("Nobody else is here; nobody heard it.");
+                    }
+                    Ok(_) => {}
+                    // A refused line, or a hub that is away for a moment, does not end the talk.
+                    Err(error) => context.output.note(&format!("Not said: {}", error.sentence())),
                 }
             }
         }
     }
-    hub.finish().await;
+    presence.leave().await;
     Ok(())
 }
 

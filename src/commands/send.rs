@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::output::tool_result;
 use crate::view::style::{GOOD, WARN, paint};
-use crate::view::text::one_line;
+use crate::view::text::{one_line, with_commands};
 use clap::Args;
 use ecorelay_protocol::{DeliveryState, HubLine, SendStatus};
 use serde_json::json;
@@ -94,7 +94,7 @@ fn sent(
         paint(WARN, "…")
     };
     let detail = detail
-        .map(|d| format!("\n  {}", one_line(d)))
+        .map(|d| format!("\n  {}", one_line(&with_commands(d))))
         .unwrap_or_default();
     format!("{mark} {fact} {msg_id}{detail}")
 }

@@ -1,11 +1,10 @@
 //! `watch`: what comes, as it comes.
 
-use super::presence::{hub_gone, interrupted, show};
+use super::presence::{Presence, Stay, interrupted};
 use crate::context::Context;
 use crate::error::CliError;
 use clap::Args;
 use ecorelay_protocol::Name;
-use serde_json::json;
 
 /// The arguments of `watch`.
 #[derive(Debug, Args)]
@@ -16,36 +15,30 @@ pub(crate) struct WatchArgs {
 }
 
 pub(crate) async fn run(args: WatchArgs, context: &Context) -> Result<(), CliError> {
-    let mut hub = match &args.name {
+    let (stay, what) = match &args.name {
         Some(name) => {
             let name = Name::parse(name, "The name to watch")
                 .map_err(|refusal| CliError::usage(refusal.message))?;
-            let mut hub = context.hub().await?;
-            hub.ask(json!({"type": "watch", "name": name})).await?;
-            context
-                .output
-                .note(&format!("Watching what comes for {name}. Ctrl-C ends it."));
-            hub
+            let what = format!("Watching what comes for {name}. Ctrl-C ends it.");
+            (Stay::Watching(name), what)
         }
-        None => {
-            let hub = context.be_present().await?;
-            let me = context.me()?;
-            context
-                .output
-                .note(&format!("You are present as {me}. Ctrl-C ends it."));
-            hub
-        }
+        None => (
+            Stay::Present,
+            format!("You are present as {}. Ctrl-C ends it.", context.me()?),
+        ),
     };
+    let (mut presence, _) = Presence::enter(context, stay).await?;
+    context.output.note(&what);
     let mut stop = std::pin::pin!(interrupted());
     loop {
         tokio::select! {
             () = &mut stop => break,
-            push = hub.next_push() => match push {
-                Some(line) => show(context, &mut hub, &line).await?,
-                None => return Err(hub_gone()),
-            },
+            line = presence.next() => {
+                let line = line?;
+                presence.show(&line).await?;
+            }
         }
     }
-    hub.finish().await;
+    presence.leave().await;
     Ok(())
 }

@@ -165,12 +165,16 @@ impl<'a> Shown<'a> {
             from => from,
         };
         let place = self.place.map(one_line).unwrap_or_default();
+        let within = |what: &str| match place.as_str() {
+            "" => format!("in a {what}"),
+            place => format!("in {what} {place}"),
+        };
         let mut head = match self.kind {
             MessageKind::Message => paint(BOLD, from),
             MessageKind::Ask => format!("{} asks", paint(BOLD, from)),
             MessageKind::Reply => format!("{} answers", paint(BOLD, from)),
-            MessageKind::Room => format!("{} in room {place}", paint(BOLD, from)),
-            MessageKind::Group => format!("{} in group {place}", paint(BOLD, from)),
+            MessageKind::Room => format!("{} {}", paint(BOLD, from), within("room")),
+            MessageKind::Group => format!("{} {}", paint(BOLD, from), within("group")),
             MessageKind::System if place.is_empty() => format!("{}, a notice", paint(BOLD, from)),
             MessageKind::System => format!("{}, a notice on group {place}", paint(BOLD, from)),
         };

@@ -9,6 +9,34 @@ pub(crate) fn one_line(text: &str) -> String {
         .replace('\t', " ")
 }
 
+/// What the hub calls a tool, and the command that does the same. A name that begins like
+/// another one stands before it.
+const COMMANDS: [(&str, &str); 13] = [
+    ("relay_group_create", "`ecorelay group create`"),
+    ("relay_group_history", "`ecorelay group history`"),
+    ("relay_group_info", "`ecorelay group info`"),
+    ("relay_group_list", "`ecorelay group list`"),
+    ("relay_group_send", "`ecorelay group send`"),
+    ("relay_broadcast", "`ecorelay broadcast`"),
+    ("relay_inbox", "`ecorelay inbox`"),
+    ("relay_join", "`ecorelay room join`"),
+    ("relay_peers", "`ecorelay peers`"),
+    ("relay_reply", "`ecorelay reply`"),
+    ("relay_rooms", "`ecorelay room list`"),
+    ("relay_room", "`ecorelay room send`"),
+    ("relay_send", "`ecorelay send`"),
+];
+
+/// Returns a sentence of the hub with the commands a person has in place of an assistant's
+/// tools.
+pub(crate) fn with_commands(sentence: &str) -> String {
+    let mut text = ecorelay_protocol::visible(sentence);
+    for (tool, command) in COMMANDS {
+        text = text.replace(tool, command);
+    }
+    text
+}
+
 /// Returns the columns that `text` takes on a terminal.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
@@ -100,6 +128,23 @@ mod tests {
         let block = behind_margin(bad, "  ", Some(12));
         assert!(!block.contains('\x1b') && block.lines().all(|line| line.starts_with("  ")));
         assert!(block.lines().all(|line| width(line) <= 12), "{block}");
+    }
+
+    #[test]
+    fn a_person_is_told_commands_not_tools() {
+        let text = with_commands("Use relay_room; relay_rooms lists them.\x1b");
+        assert_eq!(
+            text,
+            "Use `ecorelay room send`; `ecorelay room list` lists them.⟨U+001B⟩"
+        );
+        for (at, (tool, _)) in COMMANDS.iter().enumerate() {
+            assert!(
+                COMMANDS[..at]
+                    .iter()
+                    .all(|(before, _)| !tool.starts_with(before)),
+                "{tool}"
+            );
+        }
     }
 
     #[test]
