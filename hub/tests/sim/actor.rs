@@ -6,7 +6,7 @@
 use crate::machine::Machine;
 use ecorelay_hub::ConnId;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// The names the actors fight over.
 pub const NAMES: [&str; 5] = ["ann", "ben", "cat", "dan", "eve"];
@@ -31,10 +31,16 @@ pub struct Actor {
     pub sent: Vec<Sent>,
     /// The direct messages it was shown in its inbox, in order.
     pub read: Vec<String>,
+    /// Those of them whose reading the hub has confirmed.
+    pub settled: BTreeSet<String>,
+    /// What waits for that confirmation, page by page.
+    settling: VecDeque<Vec<String>>,
     shown: BTreeSet<String>,
     unconfirmed: Vec<String>,
     asks: Vec<String>,
     fetching: bool,
+    /// It asked for another name: mail that waited there was put behind its own.
+    pub renamed: bool,
     renaming: Option<String>,
 }
 
@@ -49,10 +55,13 @@ impl Actor {
             counter: 0,
             sent: Vec::new(),
             read: Vec::new(),
+            settled: BTreeSet::new(),
+            settling: VecDeque::new(),
             shown: BTreeSet::new(),
             unconfirmed: Vec::new(),
             asks: Vec::new(),
             fetching: false,
+            renamed: false,
             renaming: None,
         }
     }
@@ -69,16 +78,13 @@ impl Actor {
         self.registered.as_deref()
     }
 
-    pub fn is_v6(&self) -> bool {
-        self.v6
-    }
-
     pub fn connection_lost(&mut self) {
         self.conn = None;
         if let Some(name) = self.registered.take() {
             self.wanted = name;
         }
         self.unconfirmed.clear();
+        self.settling.clear();
         self.fetching = false;
         self.renaming = None;
     }
@@ -118,6 +124,7 @@ impl Actor {
             74..=77 if self.renaming.is_none() => {
                 let new = rng.choice(NAMES).unwrap();
                 self.renaming = Some(new.to_owned());
+                self.renamed = true;
                 machine.write(conn, json!({"type":"rename","new_name":new,"req_id":"ren"}));
             }
             78..=81 => machine.write(conn, json!({"type":"join_room","room":room,"req_id":"j"})),
@@ -213,6 +220,8 @@ impl Actor {
                     }
                 }
             }
+            "ack" if req_id == "rd" => self.settled.extend(self.settling.pop_front().unwrap()),
+            "err" if req_id == "rd" => drop(self.settling.pop_front()),
             "ack" if req_id == "ren" => self.registered = self.renaming.take(),
             "err" if req_id == "ren" => self.renaming = None,
             "err" if self.registered.is_none() => machine.disconnect(conn),
@@ -256,7 +265,7 @@ impl Actor {
     }
 
     fn take_page(&mut self, machine: &mut Machine, conn: ConnId, line: &Value) {
-        let mut ids = Vec::new();
+        let (mut ids, mut texts) = (Vec::new(), Vec::new());
         for message in line["messages"].as_array().unwrap() {
             let id = message["msg_id"].as_str().unwrap().to_owned();
             ids.push(id.clone());
@@ -264,11 +273,15 @@ impl Actor {
             let direct = text
                 .split_once(':')
                 .is_some_and(|(sender, _)| sender.parse::<u64>().is_ok());
+            if direct {
+                texts.push(text.clone());
+            }
             if self.shown.insert(id) && direct {
                 self.read.push(text);
             }
         }
-        if self.v6 && !ids.is_empty() {
+        if self.v6 && !ids.is_empty() && !machine.is_closed(conn) {
+            self.settling.push_back(texts);
             machine.write(conn, json!({"type":"read","msg_ids":ids,"req_id":"rd"}));
         }
     }

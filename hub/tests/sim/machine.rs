@@ -269,14 +269,14 @@ impl Machine {
     pub fn note_readers<'a>(&mut self, actors: impl Iterator<Item = &'a Actor>) {
         for actor in actors {
             for text in &actor.read {
-                let times = self.read.entry(text.clone()).or_default();
-                *(if actor.is_v6() {
-                    &mut times.0
-                } else {
-                    &mut times.1
-                }) += 1;
+                self.read.entry(text.clone()).or_default().0 += 1;
             }
-            self.orders.push(actor.read.clone());
+            for text in &actor.settled {
+                self.read.entry(text.clone()).or_default().1 += 1;
+            }
+            if !actor.renamed {
+                self.orders.push(actor.read.clone());
+            }
         }
         self.pass(61_000);
         let status = self.status();
@@ -297,7 +297,7 @@ impl Machine {
         }
     }
 
-    /// Returns how many version "6" and version "5" actors were shown a text.
+    /// Returns how many actors were shown a text, and how many of them the hub heard it from.
     pub fn times_read(&self, text: &str) -> (usize, usize) {
         self.read.get(text).copied().unwrap_or_default()
     }
