@@ -108,12 +108,16 @@ pub async fn serve(
         arrival_tx,
     );
     let (ready_tx, ready) = watch::channel(None);
-    let pusher = Pusher::new(link.clone(), around);
-    // These two live as long as the service; one that ends early takes the channel with it.
+    let pusher = Pusher::new(link.clone(), around.clone());
+    let server = Server::new(link.clone(), ready_tx);
     let background = async {
-        tokio::join!(tie.run(), pusher.run(choice, arrivals, ready));
+        tokio::join!(
+            tie.run(),
+            pusher.run(choice, arrivals, ready),
+            name::follow(&around, &link),
+        );
     };
-    let service = rmcp::service::serve_directly(Server::new(link, ready_tx), transport, None);
+    let service = rmcp::service::serve_directly(server, transport, None);
     let served = async {
         ended.notified().await;
         // In time or not: the client is gone.

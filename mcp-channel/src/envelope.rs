@@ -35,37 +35,57 @@ struct Envelope<'a> {
 pub(crate) fn read(line: &[u8]) -> Incoming {
     // Some clients begin with a byte order mark.
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
-    let envelope: Envelope<'_> = match serde_json::from_slice(line) {
-        Ok(envelope) => envelope,
-        Err(error) if error.is_data() => {
+    match parse(line) {
+        Err(first) => match mended(line).as_deref().map(parse) {
+            Some(Ok(incoming)) => incoming,
+            _ => Incoming::Answer(first),
+        },
+        Ok(incoming) => incoming,
+    }
+}
+
+/// Returns the line without the half characters that JavaScript can write and no text can
+/// hold, if it may have some.
+fn mended(line: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(line).ok()?;
+    let suspect = text.contains("\\ud") || text.contains("\\uD");
+    suspect.then(|| ecorelay_protocol::replace_lone_surrogates(text).into_bytes())
+}
+
+/// Returns what a line is, or the answer to one that cannot be read.
+fn parse(line: &[u8]) -> Result<Incoming, Vec<u8>> {
+    let envelope: Envelope<'_> = serde_json::from_slice(line).map_err(|error| {
+        if error.is_data() {
             let message = "The line is JSON, but not a JSON-RPC message; batches are not taken.";
-            return Incoming::Answer(error_line(None, INVALID_REQUEST, message));
+            error_line(None, INVALID_REQUEST, message)
+        } else {
+            error_line(
+                None,
+                PARSE_ERROR,
+                &format!("The line is not JSON: {error}."),
+            )
         }
-        Err(error) => {
-            let message = format!("The line is not JSON: {error}.");
-            return Incoming::Answer(error_line(None, PARSE_ERROR, &message));
-        }
-    };
+    })?;
     // A client that asks which modern revisions there are would get one by which no server can
     // send anything by itself, and the channel would be mute: there is no such method here.
     if envelope.method.as_deref() == Some("server/discover") {
-        return match envelope.id {
+        return Ok(match envelope.id {
             Some(id) => Incoming::Answer(error_line(
                 Some(id),
                 METHOD_NOT_FOUND,
                 "There is no method \"server/discover\"; begin with \"initialize\".",
             )),
             None => Incoming::Nothing,
-        };
+        });
     }
     match serde_json::from_slice(line) {
-        Ok(message) => Incoming::Message(Box::new(message)),
+        Ok(message) => Ok(Incoming::Message(Box::new(message))),
         Err(error) => match (envelope.id, envelope.method) {
             // Nobody waits for the answer to a notification.
-            (None, Some(_)) => Incoming::Nothing,
+            (None, Some(_)) => Ok(Incoming::Nothing),
             (id, _) => {
                 let message = format!("The request cannot be read: {error}.");
-                Incoming::Answer(error_line(id, INVALID_REQUEST, &message))
+                Err(error_line(id, INVALID_REQUEST, &message))
             }
         },
     }
@@ -177,6 +197,16 @@ mod tests {
             );
             assert_eq!(code_and_id(line.as_bytes()), (-32_600, json!(9)), "{depth}");
         }
+    }
+
+    #[test]
+    fn half_characters_are_replaced() {
+        let line = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"relay_send","arguments":{"text":"\ud800 \ud83d\ude00"}}}"#;
+        let Incoming::Message(message) = read(line) else {
+            panic!("not read")
+        };
+        let text = serde_json::to_value(message).unwrap()["params"]["arguments"]["text"].clone();
+        assert_eq!(text, "\u{fffd} 😀");
     }
 
     #[test]

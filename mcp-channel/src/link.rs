@@ -128,6 +128,20 @@ impl Link {
         self.identity.send_modify(|id| id.agent = agent.to_owned());
     }
 
+    /// Takes another name: at the hub if this session is registered, else when it registers.
+    ///
+    /// # Errors
+    /// As [`Link::call`].
+    pub(crate) async fn rename(&self, name: &str) -> Result<(), Refusal> {
+        let registered = !matches!(*self.standing.borrow(), Standing::Idle);
+        if registered {
+            let line = json!({"type": "rename", "new_name": name});
+            self.call(&line, Retry::Harmless).await?;
+        }
+        self.renamed(name);
+        Ok(())
+    }
+
     /// Notes a new name, to be taken again after a reconnect.
     pub(crate) fn renamed(&self, name: &str) {
         self.identity.send_modify(|id| id.name = name.to_owned());
@@ -155,9 +169,15 @@ impl Link {
     /// # Errors
     /// The hub's refusal, or `hub_unreachable` with the reason.
     pub(crate) async fn call(&self, line: &Value, retry: Retry) -> Result<HubLine, Refusal> {
-        let mut last_generation = 0;
+        let (mut last_generation, mut maybe_sent) = (0, false);
         for _ in 0..TRIES {
-            let (client, generation) = self.up_after(last_generation).await?;
+            let (client, generation) = self.up_after(last_generation).await.map_err(|refusal| {
+                if maybe_sent {
+                    not_known(&refusal.message)
+                } else {
+                    refusal
+                }
+            })?;
             last_generation = generation;
             match client.request(line).await {
                 Ok(answer) => return Ok(answer),
@@ -166,10 +186,10 @@ impl Link {
                     client.close().await;
                 }
                 Err(ClientError::Lost { sent }) => {
+                    maybe_sent |= sent;
                     if sent && retry == Retry::Never {
-                        return Err(Refusal::new(
-                            ErrorCode::HubUnreachable,
-                            "The connection to the hub was lost before it answered, so it is not known whether this was done. Look before you call it again.",
+                        return Err(not_known(
+                            "The connection to the hub was lost before it answered.",
                         ));
                     }
                 }
@@ -229,7 +249,15 @@ fn unreachable(standing: Option<&Standing>) -> Refusal {
     };
     Refusal::new(
         ErrorCode::HubUnreachable,
-        format!("{why} Nothing was sent; try again later, or run `ecorelay doctor`."),
+        format!("{why} Try again later, or run `ecorelay doctor`."),
+    )
+}
+
+/// Returns the refusal of a request of which nobody knows whether the hub has taken it.
+fn not_known(why: &str) -> Refusal {
+    Refusal::new(
+        ErrorCode::HubUnreachable,
+        format!("{why} It is not known whether this was done: look before you call it again."),
     )
 }
 

@@ -1,9 +1,15 @@
 //! What a session is called: by the person who started it, else as its assistant calls it,
 //! else after its working directory.
 
+use crate::link::Link;
 use ecorelay_adapters::Surroundings;
 use ecorelay_adapters::claude_code::SessionFile;
 use ecorelay_protocol::{Name, visible};
+use std::time::Duration;
+
+/// How often the assistant's name for the session is looked up. A session is renamed by hand,
+/// and the file is small.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The name of last resort.
 const FALLBACK: &str = "relay";
@@ -40,16 +46,40 @@ pub(crate) fn resolve(around: &Surroundings) -> Resolved {
     plain(&by_other_means(around))
 }
 
+/// Follows the name that the assistant gives the session, for as long as this process lives:
+/// the session may be named after its channel has started, or be renamed. A name that the
+/// person set stays; one taken with relay_rename stays until the assistant's changes.
+pub(crate) async fn follow(around: &Surroundings, link: &Link) {
+    if around.peer_id.is_some() || around.claude_dirs.is_empty() {
+        return std::future::pending().await;
+    }
+    let mut known = of_session(around);
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let now = of_session(around);
+        if now == known {
+            continue;
+        }
+        if let Some(name) = &now {
+            // A name that another session holds is not fought for.
+            let _ = link.rename(name).await;
+        }
+        known = now;
+    }
+}
+
+/// Returns the assistant's name for the session, as a valid name.
+fn of_session(around: &Surroundings) -> Option<String> {
+    let name = SessionFile::read(around).name?;
+    let valid = Name::parse(&name, "").ok().map(|name| name.to_string());
+    valid.or_else(|| slug(&name))
+}
+
 fn by_other_means(around: &Surroundings) -> String {
-    let session = SessionFile::read(around).name;
-    let session = session.as_deref().and_then(|name| {
-        Name::parse(name, "")
-            .ok()
-            .map(|name| name.to_string())
-            .or_else(|| slug(name))
-    });
     let folder = || slug(&around.cwd.file_name()?.to_string_lossy());
-    session.or_else(folder).unwrap_or_else(|| FALLBACK.into())
+    of_session(around)
+        .or_else(folder)
+        .unwrap_or_else(|| FALLBACK.into())
 }
 
 fn plain(name: &str) -> Resolved {

@@ -58,6 +58,8 @@ pub(crate) struct Pusher {
     /// What became of what was shown; what was refused may come again.
     shown: Remembered<Verdict>,
     batch: Batch,
+    /// Why there is no path, where there is none.
+    no_path: &'static str,
 }
 
 impl Pusher {
@@ -67,6 +69,7 @@ impl Pusher {
             around,
             shown: Remembered::default(),
             batch: Batch::default(),
+            no_path: "this client takes no notifications; the message is in the inbox",
         }
     }
 
@@ -81,6 +84,9 @@ impl Pusher {
             return;
         };
         let path = choice.path(client.assistant, &self.around);
+        if choice == PushChoice::Only(PushPath::None) {
+            self.no_path = "pushing is switched off here; the message is in the inbox";
+        }
         loop {
             let due = self.batch.due(std::time::Instant::now());
             tokio::select! {
@@ -112,10 +118,7 @@ impl Pusher {
         }
         let id = item.id.clone();
         let verdict = match path {
-            PushPath::None => (
-                PushResult::Refused,
-                Some("this client takes no notifications; the message is in the inbox".into()),
-            ),
+            PushPath::None => (PushResult::Refused, Some(self.no_path.into())),
             PushPath::Channel => notify(item, client).await,
             PushPath::InboxSocket => {
                 if self.batch.holds(&id) || self.batch.offer(item) == Offer::Waits {

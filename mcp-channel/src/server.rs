@@ -87,10 +87,9 @@ impl Server {
             return self.inbox.lock().await.fetch(&self.link, line).await;
         }
         let answer = self.link.call(&line, tool.retry).await?;
-        if tool.line == "rename" {
-            // The name as it was checked: trimmed, as the hub takes it.
-            let name = line["new_name"].as_str().unwrap_or_default().to_owned();
-            self.link.renamed(&name);
+        if let Some(name) = line["new_name"].as_str() {
+            self.link.renamed(name);
+            let name = name.to_owned();
             return Ok(Success::Renamed { ok: true, name });
         }
         let room = line["room"].as_str().unwrap_or_default();

@@ -94,6 +94,27 @@ fn a_rename_is_kept_for_me_and_for_the_next_registration() {
 }
 
 #[test]
+fn the_assistants_name_for_the_session_is_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = FakeHub::start(dir.path());
+    let mut options = options(dir.path());
+    options.around.peer_id = None;
+    options.around.claude_dirs = vec![dir.path().into()];
+    options.around.parent = 9;
+    let mut client = Client::initialized(options, "claude-code");
+    hub.asked_for("register");
+    std::fs::create_dir(dir.path().join("sessions")).unwrap();
+    std::fs::write(dir.path().join("sessions/9.json"), r#"{"name":"Billing"}"#).unwrap();
+    let mut rename = hub.asked_for("rename");
+    assert_eq!(rename.line["new_name"], "Billing");
+    rename.answer(json!({"type": "ack"}));
+    let call = client.begin_tool("relay_peers", json!({}));
+    hub.asked_for("list_peers")
+        .answer(json!({"type": "peers", "peers": []}));
+    assert_eq!(client.tool_answer(call).0, r#"{"me":"Billing","peers":[]}"#);
+}
+
+#[test]
 fn a_send_that_met_the_hubs_end_is_sent_again_with_the_same_id() {
     let dir = tempfile::tempdir().unwrap();
     let hub = FakeHub::start(dir.path());

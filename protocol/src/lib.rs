@@ -27,7 +27,7 @@ pub use message::{
 };
 pub use request::{
     GroupRequest, ImportGroup, ImportMailbox, ImportMessage, ImportText, Incoming, Register,
-    Request, Scope, SendMessage, decode_request,
+    Request, Scope, SendMessage, decode_request, replace_lone_surrogates,
 };
 pub use sanitize::{fence, header_line, visible};
 pub use time::{iso_ms, parse_iso_ms};

@@ -620,7 +620,7 @@ fn shortened(mut text: String, chars: usize) -> String {
 
 /// Returns JSON text in which `\uD800`-style escapes without their partner are `\uFFFD`.
 /// JavaScript clients can write such escapes; no Rust string can hold them.
-fn replace_lone_surrogates(text: &str) -> String {
+pub fn replace_lone_surrogates(text: &str) -> String {
     let escape = |at: usize| -> Option<u16> {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
         u16::from_str_radix(digits, 16).ok()

@@ -21,7 +21,9 @@ pub enum ClientError {
         sent: bool,
     },
     /// The hub did not answer in time.
-    #[error("The hub did not answer within {0} seconds.")]
+    #[error(
+        "The hub did not answer within {0} seconds; whether it did what was asked is not known."
+    )]
     NoAnswer(u64),
 }
 
