@@ -5,16 +5,14 @@
 
 mod support;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
 use support::home::TestHome;
 use support::mcp::McpClient;
-use support::process::ended_within;
+use support::process::Live;
 use support::raw::RawClient;
-use support::{DEADLINE, wait_until};
+use support::wait_until;
 
 #[test]
 fn every_protocol_version_of_the_clients_is_spoken() {
@@ -57,17 +55,13 @@ fn a_channel_ends_when_its_client_does() {
     let home = TestHome::new();
     let mut channel = Channel::start(home.ecorelay(&["mcp"]));
     channel.initialize("2025-11-25");
-    channel.input = None;
-    let status = ended_within(&mut channel.process, DEADLINE).expect("the end after EOF");
-    assert_eq!(status.code(), Some(0));
+    channel.process.close_input();
+    assert_eq!(channel.process.ended().code(), Some(0));
     for signal in [Signal::TERM, Signal::INT] {
         let mut channel = Channel::start(home.ecorelay(&["mcp"]));
         channel.initialize("2025-11-25");
-        kill_process(Pid::from_child(&channel.process), signal).unwrap();
-        assert!(
-            ended_within(&mut channel.process, DEADLINE).is_some(),
-            "{signal:?}"
-        );
+        channel.process.signal(signal);
+        channel.process.ended();
     }
     // Its session is gone with it.
     let mut raw = RawClient::connect(&home.socket());
@@ -116,9 +110,7 @@ fn a_killed_hub_is_started_again_and_nothing_is_lost_or_shown_twice() {
     alice.ok("relay_join", json!({"room": "ops"}));
     for n in 0..3 {
         alice.ok("relay_send", json!({"to": "bob", "text": format!("n{n}")}));
-        for hub in home.hubs() {
-            hub.kill(Signal::KILL);
-        }
+        home.kill_hub();
     }
     let mut seen = Vec::new();
     while seen.len() < 3 {
@@ -140,7 +132,11 @@ fn a_killed_hub_is_started_again_and_nothing_is_lost_or_shown_twice() {
         .map(|m| &m["msg_id"])
         .collect();
     assert_eq!(seen.iter().collect::<Vec<_>>(), ids);
-    assert_eq!(bob.pushed_so_far(), []);
+    let again: Vec<_> = bob.pushed_so_far();
+    assert!(
+        again.iter().all(|push| push.meta["kind"] == "system"),
+        "{again:?}"
+    );
     wait_until("the room to be joined again", || {
         (bob.ok("relay_rooms", json!({}))["rooms"][0]["members"] == json!(["alice"])).then_some(())
     });
@@ -148,68 +144,39 @@ fn a_killed_hub_is_started_again_and_nothing_is_lost_or_shown_twice() {
 
 /// A channel process that is spoken to in raw lines.
 struct Channel {
-    process: Child,
-    input: Option<ChildStdin>,
-    output: Receiver<Value>,
+    process: Live,
     last_id: u64,
 }
 
 impl Channel {
-    fn start(mut command: Command) -> Self {
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut process = command.spawn().unwrap();
-        let stdout = BufReader::new(process.stdout.take().unwrap());
-        let (sender, output) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let line = serde_json::from_str(&line).expect("only JSON on standard output");
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let input = process.stdin.take();
+    fn start(command: Command) -> Self {
         Self {
-            process,
-            input,
-            output,
+            process: Live::start(command),
             last_id: 0,
         }
     }
 
     fn initialize(&mut self, version: &str) -> Value {
+        let client = json!({"name": "raw", "version": "1"});
         let answer = self.ask(
             "initialize",
-            json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}),
+            json!({"protocolVersion": version, "capabilities": {}, "clientInfo": client}),
         );
-        self.write(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        self.process.write(&initialized.to_string());
         answer["result"].clone()
     }
 
     fn ask(&mut self, method: &str, params: Value) -> Value {
         self.last_id += 1;
-        self.write(
-            &json!({"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}),
-        );
+        let id = self.last_id;
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        self.process.write(&request.to_string());
         loop {
-            let line = self.output.recv_timeout(DEADLINE).expect("an answer");
-            if line["id"] == self.last_id {
+            let line = self.process.json();
+            if line["id"] == id {
                 return line;
             }
         }
-    }
-
-    fn write(&mut self, line: &Value) {
-        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
-    }
-}
-
-impl Drop for Channel {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

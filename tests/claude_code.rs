@@ -5,11 +5,11 @@
 
 mod support;
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Mutex;
 use support::claude::{self, ClaudeSession};
-use support::home::TestHome;
+use support::home::{TestHome, kill_hub_of};
 use support::mock_model::{MockModel, Reply};
 use support::raw::RawClient;
 use support::{offline, wait_until};
@@ -23,17 +23,20 @@ fn two_sessions_talk_and_a_killed_hub_does_not_part_them() {
     offline::offline(test, || {
         let home = TestHome::new();
         let alice = ClaudeSession::start(&program, &home, "alice", asks_bob());
-        let bob = ClaudeSession::start(&program, &home, "bob", answers());
+        let bob = ClaudeSession::start(&program, &home, "bob", answers(home.path()));
         wait_for_peers(&home, &["alice", "bob"]);
 
         exchange(&alice, &bob, "first");
-        for hub in home.hubs() {
-            hub.kill(Signal::KILL);
-        }
+        home.kill_hub();
         wait_for_peers(&home, &["alice", "bob"]);
         exchange(&alice, &bob, "second");
+        // This time the hub dies between the question and the answer.
+        exchange(&alice, &bob, FATAL);
     });
 }
+
+/// The topic of the question that kills the hub.
+const FATAL: &str = "fatal";
 
 /// How the line begins that the hub writes above a message of alice's.
 const HEADER: &str = "[ecorelay] message from alice (";
@@ -88,8 +91,10 @@ fn asks_bob() -> MockModel {
     )
 }
 
-/// Bob's model: answers each question once, by the id in its header line.
-fn answers() -> MockModel {
+/// Bob's model: answers each question once, by the id in its header line. Before it answers the
+/// [`FATAL`] one, it kills the hub.
+fn answers(home: &Path) -> MockModel {
+    let home = home.to_owned();
     let done = Mutex::new(Vec::new());
     MockModel::start(move |newest| {
         let header = newest.lines().find(|line| line.contains(HEADER));
@@ -103,6 +108,9 @@ fn answers() -> MockModel {
             return Reply::Text("Answered before.".into());
         }
         done.push(id.to_owned());
+        if topic == FATAL {
+            kill_hub_of(&home);
+        }
         Reply::Tool {
             name: "mcp__ecorelay__relay_reply".into(),
             input: json!({"ask_id": id, "text": format!("the {topic} port is 8080")}),

@@ -102,9 +102,7 @@ fn a_rename_outlives_a_killed_hub() {
     );
     old.ok("relay_join", json!({"room": "ops"}));
     old.ok("relay_rename", json!({"new_name": "new"}));
-    for hub in home.hubs() {
-        hub.kill(rustix::process::Signal::KILL);
-    }
+    home.kill_hub();
     // The channels start another hub and come back under the names they had.
     let seen = wait_for_peer(&bob, "new");
     assert!(!seen.to_string().contains("\"old\""), "{seen}");

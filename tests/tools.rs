@@ -846,9 +846,7 @@ fn a_hub_that_cannot_come_back_is_told_at_once() {
     alice.ok("relay_peers", json!({}));
     // With a setting it does not know a hub refuses to start.
     std::fs::write(home.data().join("config.toml"), "no_such_setting = 1\n").unwrap();
-    for hub in home.hubs() {
-        hub.kill(rustix::process::Signal::KILL);
-    }
+    home.kill_hub();
     for (tool, arguments) in [
         ("relay_peers", json!({})),
         ("relay_send", json!({"to": "bob", "text": "x"})),

@@ -81,29 +81,9 @@ impl TestHome {
         TestHub::start(self)
     }
 
-    /// Returns the processes that were started in this home, by its path in their environment.
+    /// Returns the processes that were started in this home.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        // Whatever the data directory is called: the home's path stands in front of it.
-        let mine = format!("ECORELAY_DATA_DIR={}/", self.path().display());
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else {
-                continue;
-            };
-            // A process that ends meanwhile is none.
-            let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-            let mut variables = environment.split(|&b| b == 0);
-            if variables.any(|variable| variable.starts_with(mine.as_bytes())) {
-                let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                let words = words.split(|&b| b == 0).filter(|word| !word.is_empty());
-                let command = words.map(|w| String::from_utf8_lossy(w).into_owned());
-                found.push(Process {
-                    pid,
-                    command: command.collect(),
-                });
-            }
-        }
-        found
+        processes_of(self.path())
     }
 
     /// Returns the hubs of this home that run now.
@@ -112,6 +92,43 @@ impl TestHome {
         processes.retain(Process::is_hub);
         processes
     }
+
+    /// Kills the hub with SIGKILL, whoever has started it.
+    pub(crate) fn kill_hub(&self) {
+        kill_hub_of(self.path());
+    }
+}
+
+/// As [`TestHome::kill_hub`], for the home at this path.
+pub(crate) fn kill_hub_of(home: &Path) {
+    for process in processes_of(home).iter().filter(|p| p.is_hub()) {
+        process.kill(Signal::KILL);
+    }
+}
+
+/// Returns the processes of the home at this path: it stands in their environment, in front of
+/// the data directory, whatever that is called.
+fn processes_of(home: &Path) -> Vec<Process> {
+    let mine = format!("ECORELAY_DATA_DIR={}/", home.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else {
+            continue;
+        };
+        // A process that ends meanwhile is none.
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        let mut variables = environment.split(|&b| b == 0);
+        if variables.any(|variable| variable.starts_with(mine.as_bytes())) {
+            let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let words = words.split(|&b| b == 0).filter(|word| !word.is_empty());
+            let command = words.map(|w| String::from_utf8_lossy(w).into_owned());
+            found.push(Process {
+                pid,
+                command: command.collect(),
+            });
+        }
+    }
+    found
 }
 
 impl Drop for TestHome {

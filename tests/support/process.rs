@@ -1,9 +1,11 @@
-//! Running a program to its end under a deadline.
+//! Running programs under deadlines: to their end ([`run`]), or beside the test ([`Live`]).
 
 use super::DEADLINE;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::io::Read;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -97,4 +99,82 @@ fn text(reader: JoinHandle<Vec<u8>>) -> String {
         reader.is_finished().then_some(())
     });
     String::from_utf8(reader.join().expect("collect output")).expect("output is UTF-8")
+}
+
+/// A program that runs beside the test: lines go in, lines come out. It is killed when this is
+/// dropped.
+pub(crate) struct Live {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Live {
+    /// Starts it; its standard error goes where the test's goes.
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("start the program");
+        let output = BufReader::new(child.stdout.take().expect("its standard output"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            input: child.stdin.take(),
+            child,
+            lines,
+        }
+    }
+
+    /// Writes one line to its standard input.
+    pub(crate) fn write(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("an open standard input");
+        writeln!(input, "{line}").expect("write to the program");
+    }
+
+    /// Closes its standard input.
+    pub(crate) fn close_input(&mut self) {
+        self.input = None;
+    }
+
+    /// Returns the next line of its standard output.
+    pub(crate) fn line(&mut self) -> String {
+        match self.lines.recv_timeout(DEADLINE) {
+            Ok(line) => line,
+            Err(e) => panic!("no line from the program: {e}"),
+        }
+    }
+
+    /// Returns the next line of its standard output, which is JSON.
+    pub(crate) fn json(&mut self) -> Value {
+        let line = self.line();
+        match serde_json::from_str(&line) {
+            Ok(value) => value,
+            Err(e) => panic!("not a JSON line ({e}): {line}"),
+        }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("signal the program");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        match ended_within(&mut self.child, DEADLINE) {
+            Some(status) => status,
+            None => panic!("the program did not end within {DEADLINE:?}"),
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
