@@ -58,9 +58,10 @@ pub(crate) fn private_file(options: &mut OpenOptions) {
     options.mode(0o600);
 }
 
-/// Takes a file away from other users' eyes, where it is ours and was open to them.
+/// Takes a file away from other users' eyes, where it is ours and was open to them. A socket is
+/// made with the bit for running it too, which nobody needs.
 pub(crate) fn restrict_file(path: &Path) {
-    let open = std::fs::metadata(path).is_ok_and(|file| file.mode() & 0o077 != 0);
+    let open = std::fs::metadata(path).is_ok_and(|file| file.mode() & 0o177 != 0);
     if open && let Err(error) = std::fs::set_permissions(path, Permissions::from_mode(0o600)) {
         tracing::warn!(path = %path.display(), %error, "the file stays readable for others");
     }
