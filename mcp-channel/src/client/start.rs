@@ -149,15 +149,19 @@ async fn start(dir: &DataDir, how: &StartHub, deadline: Instant) -> Result<HubSt
             Ok(Err(error)) => Some(error),
             Err(_) => None,
         };
-        // A hub that ended because another one is there leaves with success; that one is met
-        // at the next look.
-        if let Some(Ok(Some(status))) = child.as_mut().map(Child::try_wait)
-            && !status.success()
-        {
-            return Err(ClientError::HubCannotStart(format!(
-                "The hub could not start ({status}). {}",
-                last_words(&words_file(dir))
-            )));
+        match child.as_mut().map(Child::try_wait) {
+            Some(Ok(Some(status))) if !status.success() => {
+                return Err(ClientError::HubCannotStart(format!(
+                    "The hub could not start ({status}). {}",
+                    last_words(&words_file(dir))
+                )));
+            }
+            // It met another hub and left with success. When that one does not listen any more
+            // it is about to end, and its place becomes free.
+            Some(Ok(Some(_))) if matches!(last, Some(ConnectError::NoHub { .. })) => {
+                child = Some(spawn(dir, how)?);
+            }
+            _ => {}
         }
         if Instant::now() >= deadline {
             reap_in_background(child);
