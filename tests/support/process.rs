@@ -149,6 +149,11 @@ impl Live {
         }
     }
 
+    /// Returns the next line of its standard output if it is there already.
+    pub(crate) fn try_line(&mut self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
     /// Returns the next line of its standard output, which is JSON.
     pub(crate) fn json(&mut self) -> Value {
         let line = self.line();
