@@ -39,13 +39,13 @@ pub struct Actor {
     unconfirmed: Vec<String>,
     asks: Vec<String>,
     fetching: bool,
-    /// It asked for another name: mail that waited there was put behind its own.
-    pub renamed: bool,
+    /// It may ask for another name.
+    renames: bool,
     renaming: Option<String>,
 }
 
 impl Actor {
-    pub fn new(number: usize, v6: bool) -> Self {
+    pub fn new(number: usize, v6: bool, renames: bool) -> Self {
         Self {
             number,
             v6,
@@ -61,7 +61,7 @@ impl Actor {
             unconfirmed: Vec::new(),
             asks: Vec::new(),
             fetching: false,
-            renamed: false,
+            renames,
             renaming: None,
         }
     }
@@ -70,7 +70,7 @@ impl Actor {
     pub fn heir(number: usize, name: &str) -> Self {
         Self {
             wanted: name.to_owned(),
-            ..Self::new(number, true)
+            ..Self::new(number, true, false)
         }
     }
 
@@ -121,10 +121,9 @@ impl Actor {
                 machine.disconnect(conn);
                 self.connection_lost();
             }
-            74..=77 if self.renaming.is_none() => {
+            74..=77 if self.renames && self.renaming.is_none() => {
                 let new = rng.choice(NAMES).unwrap();
                 self.renaming = Some(new.to_owned());
-                self.renamed = true;
                 machine.write(conn, json!({"type":"rename","new_name":new,"req_id":"ren"}));
             }
             78..=81 => machine.write(conn, json!({"type":"join_room","room":room,"req_id":"j"})),

@@ -274,9 +274,7 @@ impl Machine {
             for text in &actor.settled {
                 self.read.entry(text.clone()).or_default().1 += 1;
             }
-            if !actor.renamed {
-                self.orders.push(actor.read.clone());
-            }
+            self.orders.push(actor.read.clone());
         }
         self.pass(61_000);
         let status = self.status();
