@@ -80,6 +80,20 @@ fn a_hub_that_is_told_to_end_ends_cleanly_and_takes_its_socket_along() {
 }
 
 #[test]
+fn a_hub_can_be_restarted_again_and_again() {
+    let home = TestHome::new();
+    home.run(&["node", "start"]).expect_code(0);
+    // The new one may come while the old one has left its socket but not yet its lock.
+    for _ in 0..10 {
+        let restarted = home.run(&["node", "restart", "--json"]).expect_code(0);
+        assert_eq!(restarted.json()["stopped"], true);
+    }
+    wait_until("only the last one to be left", || {
+        (home.hubs().len() == 1).then_some(())
+    });
+}
+
+#[test]
 fn a_hub_that_nobody_needs_ends_and_the_next_session_starts_another() {
     let home = TestHome::new();
     McpClient::start(&home, "alice").close();
