@@ -1,0 +1,148 @@
+//! Many messages in flight: how many a second are accepted, that is, on disk and acknowledged.
+
+use crate::Outcome;
+use crate::client::{Client, send_line};
+use crate::disk::Journal;
+use crate::hub::Hub;
+use crate::plan::Plan;
+use crate::table::{Budget, Row, Series, Table, Unit};
+use std::time::Instant;
+
+/// Unacknowledged messages.
+const IN_FLIGHT: usize = 64;
+/// Sessions in the row where several send at once.
+const SENDERS: usize = 8;
+/// Mailboxes that take turns.
+const RECIPIENTS: usize = 32;
+
+/// Measures accepted messages a second, from one session and from several.
+pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
+    let hub = Hub::start()?;
+    let mut journal = Journal::create()?;
+    let mut one = hub.session("sender")?;
+    let mut several = (0..SENDERS)
+        .map(|n| hub.session(&format!("sender-{n}")))
+        .collect::<Outcome<Vec<_>>>()?;
+    for n in 0..RECIPIENTS {
+        hub.absent(&format!("absent-{n}"))?;
+    }
+    let (mut raw, mut single, mut parallel) = <(Series, Series, Series)>::default();
+    for round in 0..plan.rounds {
+        raw.add(raw_rate(&mut journal, plan.flood)?);
+        let began = Instant::now();
+        flood(&mut one, &format!("o-{round}"), plan.flood, IN_FLIGHT)?;
+        single.add(plan.flood as f64 / began.elapsed().as_secs_f64());
+        parallel.add(parallel_rate(&mut several, round, plan.flood)?);
+    }
+    let floor = Some(("batches of 64 appended + fdatasync", raw));
+    for (what, subject) in [
+        (
+            "durable sends, 64 in flight from one session".to_owned(),
+            single,
+        ),
+        (
+            format!(
+                "durable sends, {} in flight from each of {SENDERS} sessions",
+                IN_FLIGHT / SENDERS
+            ),
+            parallel,
+        ),
+    ] {
+        table.add(Row {
+            what,
+            unit: Unit::Rate,
+            subject,
+            floor: floor.clone(),
+            budgets: vec![Budget::AtLeast(20_000.0), Budget::RatioAtLeast(0.4)],
+        });
+    }
+    Ok(())
+}
+
+fn line(id: &str, n: usize) -> String {
+    let text = "x".repeat(200);
+    send_line(
+        &format!("absent-{}", n % RECIPIENTS),
+        &format!("{id}-{n}"),
+        &text,
+    )
+}
+
+fn raw_rate(journal: &mut Journal, records: usize) -> Outcome<f64> {
+    let began = Instant::now();
+    for batch in 0..records / IN_FLIGHT {
+        let lines: String = (0..IN_FLIGHT)
+            .map(|n| line("raw", batch * IN_FLIGHT + n))
+            .collect();
+        journal.append(lines.as_bytes())?;
+    }
+    let appended = records / IN_FLIGHT * IN_FLIGHT;
+    Ok(appended as f64 / began.elapsed().as_secs_f64())
+}
+
+fn parallel_rate(sessions: &mut [Client], round: usize, messages: usize) -> Outcome<f64> {
+    let each = messages / sessions.len();
+    let all = each * sessions.len();
+    let began = Instant::now();
+    let failed = std::thread::scope(|scope| {
+        let threads: Vec<_> = sessions
+            .iter_mut()
+            .enumerate()
+            .map(|(n, session)| {
+                scope.spawn(move || {
+                    flood(
+                        session,
+                        &format!("p-{round}-{n}"),
+                        each,
+                        IN_FLIGHT / SENDERS,
+                    )
+                    .map_err(|error| error.to_string())
+                })
+            })
+            .collect();
+        let results = threads.into_iter().map(|thread| thread.join());
+        results
+            .filter_map(|result| {
+                result
+                    .unwrap_or_else(|_| Err("a thread panicked".into()))
+                    .err()
+            })
+            .next()
+    });
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(all as f64 / began.elapsed().as_secs_f64()),
+    }
+}
+
+/// Sends `messages`, never more than `in_flight` unacknowledged; returns when all are accepted.
+fn flood(session: &mut Client, id: &str, messages: usize, in_flight: usize) -> Outcome<()> {
+    let send = |n: usize| line(id, n);
+    pipeline(session, messages, in_flight, send)
+}
+
+/// Writes the lines `make` gives, never more than `in_flight` unacknowledged; returns when all
+/// are acknowledged. Acknowledgements that came together are followed by lines written together.
+pub(crate) fn pipeline(
+    session: &mut Client,
+    messages: usize,
+    in_flight: usize,
+    make: impl Fn(usize) -> String,
+) -> Outcome<()> {
+    let (mut written, mut acked) = (0, 0);
+    while acked < messages {
+        let more = (acked + in_flight).min(messages);
+        if more > written {
+            let lines: String = (written..more).map(&make).collect();
+            session.write(&lines)?;
+            written = more;
+        }
+        session.expect("send_ack")?;
+        acked += 1;
+        while session.has_more() {
+            session.expect("send_ack")?;
+            acked += 1;
+        }
+    }
+    Ok(())
+}
