@@ -1,13 +1,15 @@
 //! Broadcast questions and where their answers go.
 
 use crate::clients::Caller;
-use crate::delivery::{Line, PushTo};
-use crate::hub::{Done, Turn, refuse};
+use crate::delivery::{Ask, Line, PushTo};
+use crate::hub::{Done, Fail, Turn, refuse};
+use crate::mail::Draft;
 use crate::{AskRow, Durable, Hub, MailboxId, Store, Write};
 use ecorelay_protocol::{
     Address, ErrorCode, HubLine, MessageKind, Name, Push, header_line, limits,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The broadcasts that can still be answered.
 #[derive(Debug)]
@@ -105,15 +107,21 @@ impl Hub {
             .cloned()
             .collect();
         let mut peer_count = 0;
+        let ask = Arc::new(Ask {
+            from: Address::local(me.clone()),
+            question: question.to_owned(),
+        });
         for to in to {
             let ask_id = format!("{broadcast_id}:{to}");
-            let mut line =
-                Line::new(|extended| ask_line(&me, question, &ask_id, &broadcast_id, extended));
+            let mut line = Line::new(|extended| {
+                ask_line(&ask.from, question, &ask_id, &broadcast_id, extended)
+            });
             let push = PushTo {
                 to: &to,
                 id: &ask_id,
                 key: None,
                 reads: false,
+                ask: Some(ask.clone()),
                 pending: None,
                 after: false,
             };
@@ -123,6 +131,32 @@ impl Hub {
         }
         self.answer_broadcast(t, caller, broadcast_id, peer_count);
         Ok(())
+    }
+
+    /// Puts an ask that could not be handed over into the mailbox of a session that was there.
+    pub(crate) fn keep_unpushed_ask(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        to: &Name,
+        ask_id: &str,
+        ask: &Ask,
+    ) -> Done {
+        let draft = Draft {
+            kind: MessageKind::Ask,
+            from: ask.from.clone(),
+            to: to.clone(),
+            text: ask.question.clone(),
+            reply_to: None,
+            ask_id: Some(ask_id.to_owned()),
+            group: None,
+            urgent: false,
+            msg_id: None,
+        };
+        match self.store_message(t, draft) {
+            Err(Fail::Store(error)) => Err(error.into()),
+            // A full mailbox takes no ask: broadcasts promise nothing.
+            _ => Ok(()),
+        }
     }
 
     fn answer_broadcast(
@@ -199,20 +233,21 @@ impl Hub {
     }
 }
 
-fn ask_line(
-    from: &Name,
+pub(crate) fn ask_line(
+    from: &Address,
     question: &str,
     ask_id: &str,
     broadcast_id: &str,
     extended: bool,
 ) -> HubLine {
-    let from = Address::local(from.clone()).to_string();
+    let origin_hub = from.hub.as_ref().map(ToString::to_string);
+    let from = from.to_string();
     HubLine::IncomingAsk {
         question: question.to_owned(),
         ask_id: ask_id.to_owned(),
         broadcast_id: broadcast_id.to_owned(),
         thread_id: broadcast_id.to_owned(),
-        origin_hub: None,
+        origin_hub,
         push: Push {
             header: extended.then(|| header_line(MessageKind::Ask, &from, None, ask_id, false)),
             kind: extended.then_some(MessageKind::Ask),

@@ -12,6 +12,7 @@ use ecorelay_protocol::{
     Address, DeliveryState, HubLine, MessageKind, Name, PushResult, SendStatus, limits,
 };
 use std::collections::BTreeMap;
+
 use std::sync::Arc;
 
 /// A push that nobody confirmed is given up after this long, in ms; the message stays unread
@@ -55,8 +56,17 @@ struct Awaited {
     key: Option<MessageKey>,
     /// A confirmed push is all there is to it (answers, notices): it is read then.
     reads: bool,
+    /// An ask: kept in the mailbox if it cannot be handed over.
+    ask: Option<Arc<Ask>>,
     pending: Option<u64>,
     expires: u64,
+}
+
+/// A broadcast question.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) from: Address,
+    pub(crate) question: String,
 }
 
 /// An answer that waits for confirmations.
@@ -113,6 +123,7 @@ pub(crate) struct PushTo<'a> {
     pub(crate) id: &'a str,
     pub(crate) key: Option<MessageKey>,
     pub(crate) reads: bool,
+    pub(crate) ask: Option<Arc<Ask>>,
     pub(crate) pending: Option<u64>,
     /// After the commit, behind the answer of the same request.
     pub(crate) after: bool,
@@ -249,6 +260,7 @@ impl Hub {
             to: to.clone(),
             key: push.key,
             reads: push.reads,
+            ask: push.ask.clone(),
             pending: push.pending,
             expires: t.now + AWAIT_MS,
         };
@@ -421,6 +433,9 @@ impl Hub {
                 self.finish(t, pending);
             }
         }
+        if let (Some(ask), true) = (awaited.ask, result != PushResult::Handed) {
+            return self.keep_unpushed_ask(t, &awaited.to, id, &ask);
+        }
         let Some(key) = awaited.key else {
             return Ok(());
         };
@@ -557,5 +572,8 @@ fn not_handed(verb: &str, path: &str, why: Option<String>) -> String {
 
 /// Returns the kind of push line that shows a stored message of this kind.
 pub(crate) fn is_told_once(kind: MessageKind) -> bool {
-    matches!(kind, MessageKind::Reply | MessageKind::System)
+    matches!(
+        kind,
+        MessageKind::Reply | MessageKind::System | MessageKind::Ask
+    )
 }

@@ -376,6 +376,7 @@ impl Hub {
                 id: &msg_id,
                 key: None,
                 reads: false,
+                ask: None,
                 pending: Some(pending),
                 after: false,
             };

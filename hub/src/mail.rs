@@ -176,9 +176,13 @@ impl Hub {
         }
         let push = PushTo {
             to: &to,
-            id: &row.msg_id,
+            id: match (&row.ask_id, row.kind) {
+                (Some(ask_id), MessageKind::Ask) => ask_id,
+                _ => &row.msg_id,
+            },
             key: Some(row.key),
             reads: is_told_once(row.kind),
+            ask: None,
             pending,
             after: again,
         };
@@ -450,6 +454,10 @@ fn unknown_ask(message: &str) -> Refusal {
 
 /// Returns the line that shows a message to its live recipient.
 fn push_line(row: &MessageRow, extended: bool) -> HubLine {
+    if let (MessageKind::Ask, Some(ask_id)) = (row.kind, &row.ask_id) {
+        let broadcast_id = crate::asks::broadcast_of(ask_id);
+        return crate::asks::ask_line(&row.from, &row.text, ask_id, broadcast_id, extended);
+    }
     let header_id = row
         .ask_id
         .as_deref()

@@ -17,11 +17,7 @@ impl Hub {
     ) -> Done {
         let me = self.me(caller)?;
         let room = Name::parse(room, "\"room\"")?;
-        if !self
-            .sessions
-            .get(&me)
-            .is_some_and(|s| s.conn == caller.conn)
-        {
+        if self.sessions.get(&me).is_none_or(|s| s.conn != caller.conn) {
             return refuse(
                 ErrorCode::NotRegistered,
                 "Only a live session can be in a room; register first.",
@@ -130,6 +126,7 @@ impl Hub {
                 id: &msg_id,
                 key: None,
                 reads: false,
+                ask: None,
                 pending: Some(pending),
                 after: false,
             };

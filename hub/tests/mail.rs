@@ -441,3 +441,27 @@ fn a_slow_reader_is_not_pushed_to_until_it_has_caught_up() {
     );
     assert_eq!(w.inbox(b), ["x", "y"]);
 }
+
+#[test]
+fn an_ask_that_cannot_be_pushed_waits_in_the_inbox_and_can_be_answered() {
+    let mut w = World::new();
+    let (a, b) = (w.v5("a"), w.v6("b"));
+    w.send(
+        a,
+        json!({"type":"broadcast","question":"who?","broadcast_id":"bc"}),
+    );
+    w.confirm(b, "refused");
+    let entry = w.ask(b, json!({"type":"inbox"}))["messages"][0].clone();
+    assert_eq!(
+        (entry["kind"].as_str(), entry["ask_id"].as_str()),
+        (Some("ask"), Some("bc:b"))
+    );
+    w.gone(b);
+    let b = w.v6("b");
+    assert_eq!(w.confirm(b, "handed")[0]["question"], "who?");
+    assert!(w.take_type(a, "incoming_reply").is_empty());
+    w.send(b, json!({"type":"reply","ask_id":"bc:b","text":"me"}));
+    assert_eq!(w.take_type(a, "incoming_reply")[0]["text"], "me");
+    w.pass(1_000);
+    assert!(w.inbox(b).is_empty(), "handed over is told once");
+}
