@@ -12,6 +12,7 @@ use ecorelay_config::DataDir;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 /// How long answers that are nearly done may take when the client has closed its end. The
 /// whole process is to be gone within 100 ms.
@@ -110,13 +111,11 @@ pub async fn serve(
     let (ready_tx, ready) = watch::channel(None);
     let pusher = Pusher::new(link.clone(), around.clone());
     let server = Server::new(link.clone(), ready_tx);
-    let background = async {
-        tokio::join!(
-            tie.run(),
-            pusher.run(choice, arrivals, ready),
-            name::follow(&around, &link),
-        );
-    };
+    // Tasks, so that what the hub answers first is also dealt with first.
+    let mut background = JoinSet::new();
+    background.spawn(tie.run());
+    background.spawn(pusher.run(choice, arrivals, ready));
+    background.spawn(name::follow(around, link));
     let service = rmcp::service::serve_directly(server, transport, None);
     let served = async {
         ended.notified().await;
@@ -124,10 +123,13 @@ pub async fn serve(
         let _ = tokio::time::timeout(LAST_ANSWERS_WITHIN, service.waiting()).await;
     };
     tokio::select! {
-        () = served => {}
-        () = background => {}
+        () = served => Ok(()),
+        // None of them ends by itself.
+        ended = background.join_next() => match ended {
+            Some(Err(error)) => Err(io::Error::other(error)),
+            _ => Ok(()),
+        },
     }
-    Ok(())
 }
 
 /// Returns the wanted push path, and what is wrong with the one of the environment.

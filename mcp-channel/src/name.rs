@@ -49,14 +49,14 @@ pub(crate) fn resolve(around: &Surroundings) -> Resolved {
 /// Follows the name that the assistant gives the session, for as long as this process lives:
 /// the session may be named after its channel has started, or be renamed. A name that the
 /// person set stays; one taken with relay_rename stays until the assistant's changes.
-pub(crate) async fn follow(around: &Surroundings, link: &Link) {
+pub(crate) async fn follow(around: Surroundings, link: Link) {
     if around.peer_id.is_some() || around.claude_dirs.is_empty() {
         return std::future::pending().await;
     }
-    let mut known = of_session(around);
+    let mut known = of_session(&around);
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let now = of_session(around);
+        let now = of_session(&around);
         if now == known {
             continue;
         }
