@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod group;
 pub(crate) mod import;
 pub(crate) mod inbox;
+mod lasting;
 mod live_status;
 pub(crate) mod logs;
 pub(crate) mod mcp;

@@ -7,7 +7,7 @@ use crate::identity::{self, Place};
 use crate::output::Output;
 use ecorelay_config::DataDir;
 use ecorelay_protocol::{ErrorCode, HubLine, Name, PROTOCOL_V6};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The agent that a person's terminal registers as.
 pub(crate) const AGENT: &str = "terminal";
@@ -53,34 +53,33 @@ impl Context {
             .ok_or_else(|| CliError::no_hub("No hub is running.").hint("`ecorelay up` starts it."))
     }
 
-    /// Returns a connection to a hub that stays until it is stopped, and whether it was
-    /// started for that.
-    pub(crate) async fn lasting_hub(&self) -> Result<(Hub, bool), CliError> {
-        match Hub::running(&self.dir).await? {
-            Some(hub) => Ok((hub, false)),
-            None => Ok((self.new_lasting_hub().await?, true)),
+    /// Returns a connection and the answer to its first request, which must be harmless to
+    /// repeat: a hub that ends by itself in that very moment is started anew.
+    pub(crate) async fn open(&self, first: Value) -> Result<(Hub, HubLine), CliError> {
+        let mut hub = self.hub().await?;
+        if let Some(answer) = hub.ask_unless_lost(&first).await? {
+            return Ok((hub, answer));
         }
-    }
-
-    /// Returns a connection to a hub that is started to stay until it is stopped.
-    pub(crate) async fn new_lasting_hub(&self) -> Result<Hub, CliError> {
-        Hub::connect(&self.dir, Start::ToStay).await
+        let mut hub = self.hub().await?;
+        let answer = hub.ask(first).await?;
+        Ok((hub, answer))
     }
 
     /// Returns a connection that acts once under the person's name.
     pub(crate) async fn act(&self) -> Result<Hub, CliError> {
         // A wrong name is told before a hub is started for it.
-        self.me()?;
-        let mut hub = self.hub().await?;
-        self.register(&mut hub, true).await?;
-        Ok(hub)
+        Ok(self
+            .open(self.registration(true)?)
+            .await
+            .map_err(name_hint)?
+            .0)
     }
 
-    /// Registers the person's name: to act once (`attach`), or to be present as long as the
-    /// connection lasts.
-    pub(crate) async fn register(&self, hub: &mut Hub, attach: bool) -> Result<HubLine, CliError> {
+    /// Returns the request that registers the person's name: to act once (`attach`), or to be
+    /// present as long as the connection lasts.
+    pub(crate) fn registration(&self, attach: bool) -> Result<Value, CliError> {
         let place = Place::here();
-        hub.ask(json!({
+        Ok(json!({
             "type": "register",
             "name": self.me()?,
             "cwd": place.cwd,
@@ -90,12 +89,15 @@ impl Context {
             "attach": attach,
             "suffix": false,
         }))
-        .await
-        .map_err(|error| match error.code {
-            ErrorCode::NameTaken if !error.message.contains("--as") => {
-                error.hint("Act under another name with `--as NAME`.")
-            }
-            _ => error,
-        })
+    }
+}
+
+/// Adds what to do about a name that a live session holds, where the hub does not say it.
+pub(crate) fn name_hint(error: CliError) -> CliError {
+    match error.code {
+        ErrorCode::NameTaken if !error.message.contains("--as") => {
+            error.hint("Act under another name with `--as NAME`.")
+        }
+        _ => error,
     }
 }

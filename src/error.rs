@@ -13,8 +13,6 @@ pub(crate) enum ErrorKind {
     Usage,
     /// No hub could be reached or started. Exit code 3.
     NoHub,
-    /// Everything has been printed already. Exit code 1.
-    Told,
     /// Nobody reads what is printed any more. Exit code 0.
     ClosedPipe,
 }
@@ -30,6 +28,8 @@ pub(crate) struct CliError {
     pub(crate) message: String,
     /// What to do, where the message does not say it.
     pub(crate) hint: Option<String>,
+    /// It has been said already.
+    pub(crate) told: bool,
 }
 
 impl CliError {
@@ -39,6 +39,7 @@ impl CliError {
             code,
             message: message.into(),
             hint: None,
+            told: false,
         }
     }
 
@@ -62,9 +63,11 @@ impl CliError {
         self.kind == ErrorKind::NoHub
     }
 
-    /// Returns the error of a command whose findings are printed already.
-    pub(crate) fn told() -> Self {
-        Self::new(ErrorKind::Told, ErrorCode::Unexpected, "")
+    /// Returns this error as one of which nothing more is to be said.
+    #[must_use]
+    pub(crate) fn already_told(mut self) -> Self {
+        self.told = true;
+        self
     }
 
     /// Returns the error for an answer that does not fit the request.
@@ -93,7 +96,7 @@ impl CliError {
     /// Returns what the shell is told.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.kind {
-            ErrorKind::Failed | ErrorKind::Told => 1,
+            ErrorKind::Failed => 1,
             ErrorKind::Usage => 2,
             ErrorKind::NoHub => 3,
             ErrorKind::ClosedPipe => 0,

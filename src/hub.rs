@@ -1,6 +1,6 @@
 //! The connection to the hub: the only file that knows the channel's client library.
 
-use crate::error::CliError;
+use crate::error::{CliError, as_sentence};
 use ecorelay_config::DataDir;
 use ecorelay_mcp_channel::client::{
     ClientError, ConnectError, HubClient, Pushes, StartHub, connect,
@@ -65,6 +65,18 @@ impl Hub {
         Ok(self.client.request(&request).await?)
     }
 
+    /// Like [`Hub::ask`]; `None` when the connection ended before the answer came.
+    pub(crate) async fn ask_unless_lost(
+        &mut self,
+        request: &Value,
+    ) -> Result<Option<HubLine>, CliError> {
+        match self.client.request(request).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(ClientError::Lost { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Sends a line that has no answer.
     pub(crate) async fn tell(&mut self, line: Value) -> Result<(), CliError> {
         Ok(self.client.tell(&line).await?)
@@ -100,7 +112,8 @@ impl From<ClientError> for CliError {
             ClientError::NoAnswer(_) => Self::no_hub(error.to_string())
                 .hint("`ecorelay doctor` finds out why; `ecorelay node restart` starts it anew."),
             ClientError::HubUnreachable(text) | ClientError::HubCannotStart(text) => {
-                Self::no_hub(ecorelay_protocol::visible(text.trim()))
+                let text = ecorelay_protocol::visible(&text);
+                Self::no_hub(as_sentence(text.trim().trim_end_matches('.')))
             }
         }
     }

@@ -90,6 +90,15 @@ impl Output {
         self.raw(drawn.as_bytes())
     }
 
+    /// Ends the line on which a terminal shows the `^C` that was typed.
+    pub(crate) fn after_interrupt(self) -> Result<(), CliError> {
+        if self.terminal().is_some() {
+            self.text("")
+        } else {
+            Ok(())
+        }
+    }
+
     /// Says something on standard error that is not part of the result.
     pub(crate) fn note(self, text: &str) {
         if !self.json {
@@ -101,7 +110,8 @@ impl Output {
     /// Reports an error and returns the exit code.
     pub(crate) fn report(self, error: &CliError) -> ExitCode {
         match error.kind {
-            ErrorKind::Told | ErrorKind::ClosedPipe => {}
+            _ if error.told => {}
+            ErrorKind::ClosedPipe => {}
             _ if self.json => {
                 let document =
                     json!({"ok": false, "code": error.code, "message": error.sentence()});

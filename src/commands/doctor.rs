@@ -12,7 +12,8 @@ use serde_json::json;
 
 pub(crate) async fn run(context: &Context) -> Result<(), CliError> {
     let mut findings = files::check(&context.dir);
-    findings.extend(hub::check(&context.dir).await);
+    let can_start = findings.iter().all(|finding| finding.level != Level::Fail);
+    findings.extend(hub::check(&context.dir, can_start).await);
     findings.extend(assistants::check());
     let failed = findings.iter().any(|finding| finding.level == Level::Fail);
     context.output.result(
@@ -20,7 +21,7 @@ pub(crate) async fn run(context: &Context) -> Result<(), CliError> {
         || finding::page(&findings),
     )?;
     if failed {
-        Err(CliError::told())
+        Err(CliError::failed("").already_told())
     } else {
         Ok(())
     }

@@ -55,10 +55,10 @@ pub(crate) async fn run(args: ImportArgs, context: &Context) -> Result<(), CliEr
         ))
         .hint("Name its data directory, usually ~/.eco-relay."));
     }
-    let mut hub = if args.dry_run {
-        None
-    } else {
-        Some(context.hub().await?)
+    let mut hub = match args.dry_run {
+        true => None,
+        // A hub that is looked at does not end in the middle of it.
+        false => Some(context.open(json!({"type": "watch"})).await?.0),
     };
     let mut summary = Summary::default();
     // One file at a time, so that the largest decides how much memory is needed.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Changes within this time are drawn once.
 const GATHER: Duration = Duration::from_millis(150);
-/// On a terminal the page is drawn this often without a change, because times pass.
+/// The hub is asked this often without a word of it: times pass, and unread mail counts up.
 const REFRESH: Duration = Duration::from_secs(5);
 /// Returns the hub's status document.
 pub(crate) async fn status(hub: &mut Hub) -> Result<Value, CliError> {
@@ -42,7 +42,7 @@ pub(crate) fn status_page(status: &Value, context: &Context) -> String {
 /// Shows the status until Ctrl-C; ends with an error when the hub ends and does not come back.
 pub(crate) async fn follow(hub: Hub, context: &Context) -> Result<(), CliError> {
     tokio::select! {
-        () = interrupted() => Ok(()),
+        () = interrupted() => context.output.after_interrupt(),
         ended = show_for_ever(hub, context) => ended,
     }
 }
@@ -67,7 +67,7 @@ async fn show_until_gone(
     hub.ask(json!({"type": "watch"})).await?;
     loop {
         show_once(hub, context, live, last).await?;
-        if !change(hub, context).await {
+        if !change(hub).await {
             return Ok(());
         }
     }
@@ -101,17 +101,10 @@ async fn show_once(
     )
 }
 
-/// Waits until the page is to be drawn again; `false` when the hub is gone.
-async fn change(hub: &mut Hub, context: &Context) -> bool {
-    let refresh = async {
-        if context.output.can_redraw() {
-            tokio::time::sleep(REFRESH).await;
-        } else {
-            std::future::pending::<()>().await;
-        }
-    };
+/// Waits until the page is to be looked at again; `false` when the hub is gone.
+async fn change(hub: &mut Hub) -> bool {
     let alive = tokio::select! {
-        () = refresh => true,
+        () = tokio::time::sleep(REFRESH) => true,
         push = hub.next_push() => push.is_some(),
     };
     if alive {

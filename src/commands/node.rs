@@ -1,21 +1,15 @@
 //! `node`: this machine's hub.
 
+use super::lasting::{lasting_hub, start_lasting, stop_running};
 use super::live_status::{follow, status, status_page};
 use super::logs::{self, LogsArgs};
 use crate::context::Context;
 use crate::daemon::{self, Life};
 use crate::error::CliError;
-use crate::hub::Hub;
 use crate::view::status::Doc;
 use crate::view::style::{BOLD, GOOD, paint};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use std::time::Duration;
-
-/// How long a hub may take to end.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// How often a hub that ends is looked at.
-const LOOK: Duration = Duration::from_millis(30);
 
 /// What can be done with the hub.
 #[derive(Debug, Subcommand)]
@@ -66,7 +60,14 @@ pub(crate) fn run_daemon(args: &RunArgs, context: &Context) -> Result<(), CliErr
             context.dir.logs().display()
         ));
     }
-    daemon::run(context.dir.clone(), life)
+    daemon::run(context.dir.clone(), life).map_err(|error| {
+        if life == Life::Foreground {
+            return error;
+        }
+        // Whoever started this hub reads its last words, and says the rest itself.
+        eprintln!("{}", error.sentence());
+        error.already_told()
+    })
 }
 
 pub(crate) async fn run(command: NodeCommand, context: &Context) -> Result<(), CliError> {
@@ -90,7 +91,7 @@ pub(crate) async fn run(command: NodeCommand, context: &Context) -> Result<(), C
 }
 
 async fn start(context: &Context) -> Result<(), CliError> {
-    let (mut hub, started) = context.lasting_hub().await?;
+    let (mut hub, started) = lasting_hub(context).await?;
     let status = status(&mut hub).await?;
     let what = if started {
         "runs"
@@ -113,7 +114,7 @@ async fn stop(context: &Context) -> Result<(), CliError> {
 
 async fn restart(context: &Context) -> Result<(), CliError> {
     let stopped = stop_running(context).await?;
-    let mut hub = context.new_lasting_hub().await?;
+    let mut hub = start_lasting(context).await?;
     let status = status(&mut hub).await?;
     told(
         context,
@@ -143,31 +144,4 @@ fn told(context: &Context, status: &Value, what: &str, facts: Value) -> Result<(
             )
         },
     )
-}
-
-/// Stops the hub and waits until it is gone; `false` when none was running.
-async fn stop_running(context: &Context) -> Result<bool, CliError> {
-    let Some(mut hub) = Hub::running(&context.dir).await? else {
-        return Ok(false);
-    };
-    match hub.ask(json!({"type": "stop"})).await {
-        // The hub may be gone before its answer is read.
-        Ok(_) => {}
-        Err(error) if error.is_no_hub() => {}
-        Err(error) => return Err(error),
-    }
-    let gone = async {
-        hub.closed().await;
-        while context.dir.socket().exists() {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    tokio::time::timeout(STOP_WITHIN, gone).await.map_err(|_| {
-        CliError::failed(format!(
-            "The hub was asked to end but is still there after {} seconds.",
-            STOP_WITHIN.as_secs()
-        ))
-        .hint("`ecorelay node logs` says what it is doing.")
-    })?;
-    Ok(true)
 }

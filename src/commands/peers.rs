@@ -13,8 +13,7 @@ use serde_json::json;
 
 pub(crate) async fn run(context: &Context) -> Result<(), CliError> {
     let me = context.me()?;
-    let mut hub = context.hub().await?;
-    let answer = hub.ask(json!({"type": "list_peers"})).await?;
+    let (_, answer) = context.open(json!({"type": "list_peers"})).await?;
     let HubLine::Peers { peers, .. } = &answer else {
         return Err(CliError::odd_answer("list_peers"));
     };

@@ -3,7 +3,7 @@
 //!
 //! Types to know: [`Presence`], which survives a hub that restarts, and [`Stay`].
 
-use crate::context::Context;
+use crate::context::{Context, name_hint};
 use crate::error::CliError;
 use crate::hub::Hub;
 use crate::view::message::Shown;
@@ -44,8 +44,9 @@ impl<'a> Presence<'a> {
         context: &'a Context,
         stay: Stay,
     ) -> Result<(Self, HubLine), CliError> {
-        let mut hub = context.hub().await?;
-        let answer = take_place(context, &mut hub, &stay).await?;
+        let opened = context.open(first_request(context, &stay)?).await;
+        let (mut hub, answer) = opened.map_err(name_hint)?;
+        let answer = then_join(&mut hub, &stay, answer).await?;
         Ok((Self { context, stay, hub }, answer))
     }
 
@@ -63,7 +64,9 @@ impl<'a> Presence<'a> {
                 Some(line) => return Ok(line),
                 None => {
                     let mut hub = back(self.context).await?;
-                    take_place(self.context, &mut hub, &self.stay).await?;
+                    let first = first_request(self.context, &self.stay)?;
+                    let answer = hub.ask(first).await.map_err(name_hint)?;
+                    then_join(&mut hub, &self.stay, answer).await?;
                     self.hub = hub;
                 }
             }
@@ -115,14 +118,18 @@ impl<'a> Presence<'a> {
     }
 }
 
-async fn take_place(context: &Context, hub: &mut Hub, stay: &Stay) -> Result<HubLine, CliError> {
+fn first_request(context: &Context, stay: &Stay) -> Result<Value, CliError> {
     match stay {
-        Stay::Watching(name) => hub.ask(json!({"type": "watch", "name": name})).await,
-        Stay::Present => context.register(hub, false).await,
-        Stay::InRoom(room) => {
-            context.register(hub, false).await?;
-            hub.ask(json!({"type": "join_room", "room": room})).await
-        }
+        Stay::Watching(name) => Ok(json!({"type": "watch", "name": name})),
+        Stay::Present | Stay::InRoom(_) => context.registration(false),
+    }
+}
+
+/// Joins the room, if it is about one; returns the hub's last word.
+async fn then_join(hub: &mut Hub, stay: &Stay, answer: HubLine) -> Result<HubLine, CliError> {
+    match stay {
+        Stay::InRoom(room) => hub.ask(json!({"type": "join_room", "room": room})).await,
+        _ => Ok(answer),
     }
 }
 

@@ -72,8 +72,7 @@ pub(crate) async fn run(command: RoomCommand, context: &Context) -> Result<(), C
                 .result(|| tool_result(&answer), || sent(room, *delivered_count))
         }
         RoomCommand::List => {
-            let mut hub = context.hub().await?;
-            let answer = hub.ask(json!({"type": "list_rooms"})).await?;
+            let (_, answer) = context.open(json!({"type": "list_rooms"})).await?;
             let HubLine::RoomsList { rooms, .. } = &answer else {
                 return Err(CliError::odd_answer("list_rooms"));
             };
@@ -149,7 +148,7 @@ async fn join(room: &str, context: &Context) -> Result<(), CliError> {
         }
     }
     presence.leave().await;
-    Ok(())
+    context.output.after_interrupt()
 }
 
 /// Returns the non-empty lines of standard input. They are read on a thread of their own,

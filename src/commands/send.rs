@@ -86,7 +86,7 @@ fn sent(
         Some(DeliveryState::Read) => format!("Read by {to}."),
         Some(DeliveryState::Outbox) => format!("Waits here for the hub of {to}."),
         Some(DeliveryState::Unknown) => format!("Kept for {to}, a name not seen here yet."),
-        _ => format!("Stored in the mailbox of {to}; not shown to it yet."),
+        _ => format!("Stored in the mailbox of {to}."),
     };
     let mark = if delivered {
         paint(GOOD, "✓")
@@ -114,7 +114,7 @@ mod tests {
         );
         assert_eq!(
             words(SendStatus::Queued, Some(DeliveryState::Stored), None),
-            "… Stored in the mailbox of api; not shown to it yet. m-1"
+            "… Stored in the mailbox of api. m-1"
         );
         assert_eq!(
             words(
@@ -126,7 +126,7 @@ mod tests {
         );
         assert_eq!(
             words(SendStatus::Queued, None, None),
-            "… Stored in the mailbox of api; not shown to it yet. m-1"
+            "… Stored in the mailbox of api. m-1"
         );
     }
 }

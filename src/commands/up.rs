@@ -1,5 +1,6 @@
 //! `up`: the hub runs, what to do next, what happens.
 
+use super::lasting::lasting_hub;
 use super::live_status::{follow, status};
 use crate::claude_code;
 use crate::context::Context;
@@ -19,7 +20,7 @@ pub(crate) struct UpArgs {
 }
 
 pub(crate) async fn run(args: UpArgs, context: &Context) -> Result<(), CliError> {
-    let (mut hub, started) = context.lasting_hub().await?;
+    let (mut hub, started) = lasting_hub(context).await?;
     let status = status(&mut hub).await?;
     if !context.output.json() {
         context.output.text(&welcome(

@@ -40,5 +40,5 @@ pub(crate) async fn run(args: WatchArgs, context: &Context) -> Result<(), CliErr
         }
     }
     presence.leave().await;
-    Ok(())
+    context.output.after_interrupt()
 }

@@ -18,9 +18,8 @@ pub(crate) struct WhyArgs {
 }
 
 pub(crate) async fn run(args: WhyArgs, context: &Context) -> Result<(), CliError> {
-    let mut hub = context.hub().await?;
-    let answer = hub
-        .ask(json!({"type": "why", "msg_id": args.msg_id}))
+    let (_, answer) = context
+        .open(json!({"type": "why", "msg_id": args.msg_id}))
         .await?;
     let HubLine::WhyResult { trace, .. } = &answer else {
         return Err(CliError::odd_answer("why"));

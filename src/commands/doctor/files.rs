@@ -1,6 +1,7 @@
 //! Folders, files, disk and clock.
 
 use super::finding::{Finding, fail, ok, warn};
+use crate::error::as_sentence;
 use crate::view::time::{now_ms, utc};
 use ecorelay_config::{Config, DataDir};
 use std::path::Path;
@@ -126,7 +127,7 @@ fn socket_path(dir: &DataDir) -> Finding {
         ),
         Err(error) => fail(
             "socket",
-            format!("{error}."),
+            as_sentence(&error.to_string()),
             "Set RELAY_HUB_SOCKET to a shorter path, or ECORELAY_DATA_DIR to a shorter folder.",
         ),
     }

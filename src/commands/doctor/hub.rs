@@ -12,10 +12,10 @@ use tokio::net::TcpStream;
 /// How long the WebSocket endpoint may take to accept.
 const ACCEPT_WITHIN: Duration = Duration::from_millis(500);
 
-/// Checks the hub; starts one where none runs, which ends by itself.
-pub(super) async fn check(dir: &DataDir) -> Vec<Finding> {
+/// Checks the hub; where none runs and one `can_start`, starts one, which ends by itself.
+pub(super) async fn check(dir: &DataDir, can_start: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let Some(mut hub) = reach(dir, &mut findings).await else {
+    let Some(mut hub) = reach(dir, can_start, &mut findings).await else {
         return findings;
     };
     match live_status::status(&mut hub).await {
@@ -38,11 +38,19 @@ pub(super) async fn check(dir: &DataDir) -> Vec<Finding> {
     findings
 }
 
-async fn reach(dir: &DataDir, findings: &mut Vec<Finding>) -> Option<Hub> {
+async fn reach(dir: &DataDir, can_start: bool, findings: &mut Vec<Finding>) -> Option<Hub> {
     match Hub::running(dir).await {
         Ok(Some(hub)) => {
             findings.push(ok("hub", "It runs and answers."));
             return Some(hub);
+        }
+        _ if !can_start => {
+            findings.push(fail(
+                "hub",
+                "None is reachable, and none can start like this.",
+                "Mend what is said above; then: ecorelay doctor",
+            ));
+            return None;
         }
         Ok(None) => {}
         Err(error) => {
