@@ -105,7 +105,14 @@ impl Config {
             place: place.to_owned(),
             message,
         };
-        let config: Self = toml::from_str(text).map_err(|e| invalid(e.to_string()))?;
+        let config: Self = toml::from_str(text).map_err(|e| {
+            let place = e.span().map_or_else(String::new, |span| {
+                let before = text.as_bytes().get(..span.start).unwrap_or_default();
+                let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+                format!("line {line}: ")
+            });
+            invalid(format!("{place}{}", e.message().replace('\n', "; ")))
+        })?;
         if !["error", "warn", "info", "debug", "trace"].contains(&config.log_level.as_str()) {
             return Err(invalid(format!(
                 "log_level \"{}\" is not one of error, warn, info, debug, trace",
@@ -144,6 +151,12 @@ mod tests {
             let error = Config::parse(text, "config.toml").unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
+        let second_line = Config::parse("ws_port = 1\nport = 2", "config.toml").unwrap_err();
+        let text = second_line.to_string();
+        assert!(
+            text.starts_with("config.toml: line 2: ") && !text.contains('\n'),
+            "{text}"
+        );
         assert_eq!(Config::parse("", "config.toml").unwrap(), Config::default());
     }
 }
