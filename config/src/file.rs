@@ -7,6 +7,9 @@ use serde::Deserialize;
 /// The port of the WebSocket endpoint when nobody sets one.
 const WS_PORT: u16 = 19_736;
 
+/// As much of a wrong line is repeated, in characters.
+const LINE_CHARS: usize = 80;
+
 /// All settings, with their defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -107,9 +110,11 @@ impl Config {
         };
         let config: Self = toml::from_str(text).map_err(|e| {
             let place = e.span().map_or_else(String::new, |span| {
-                let before = text.as_bytes().get(..span.start).unwrap_or_default();
-                let line = 1 + before.iter().filter(|b| **b == b'\n').count();
-                format!("line {line}: ")
+                let before = text.get(..span.start).unwrap_or_default();
+                let number = before.matches('\n').count();
+                let line = text.lines().nth(number).unwrap_or_default().trim();
+                let line: String = line.chars().take(LINE_CHARS).collect();
+                format!("line {} ({line}): ", number + 1)
             });
             invalid(format!("{place}{}", e.message().replace('\n', "; ")))
         })?;
@@ -154,7 +159,7 @@ mod tests {
         let second_line = Config::parse("ws_port = 1\nport = 2", "config.toml").unwrap_err();
         let text = second_line.to_string();
         assert!(
-            text.starts_with("config.toml: line 2: ") && !text.contains('\n'),
+            text.starts_with("config.toml: line 2 (port = 2): ") && !text.contains('\n'),
             "{text}"
         );
         assert_eq!(Config::parse("", "config.toml").unwrap(), Config::default());
