@@ -167,8 +167,7 @@ impl McpClient {
             Err(refusal) => refusal,
             Ok(value) => panic!("{tool} {arguments} succeeded: {value}"),
         };
-        let shown = arguments.to_string();
-        let shown = &shown[..shown.floor_char_boundary(200)];
+        let shown: String = arguments.to_string().chars().take(200).collect();
         assert_eq!(refusal["ok"], false, "{tool} {shown}: {refusal}");
         assert_eq!(refusal["code"], code, "{tool} {shown}: {refusal}");
         let message = refusal["message"].as_str().unwrap_or_default();
