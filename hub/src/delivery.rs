@@ -6,8 +6,8 @@
 
 use crate::budget::Exhausted;
 use crate::clients::Caller;
-use crate::hub::{Done, Fail, Turn};
-use crate::{ConnId, Effect, GroupId, Hub, MailboxId, MessageKey, Pushed, Store, Tag, Write};
+use crate::hub::{Done, Turn};
+use crate::{ConnId, Effect, GroupId, Hub, MailboxId, MessageKey, Store, Tag};
 use ecorelay_protocol::{
     Address, DeliveryState, HubLine, MessageKind, Name, PushResult, SendStatus, limits,
 };
@@ -23,9 +23,9 @@ const AWAIT_MS: u64 = 60_000;
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
     last: u64,
-    tags: BTreeMap<Tag, TagUse>,
-    awaiting: BTreeMap<(ConnId, Arc<str>), Awaited>,
-    pending: BTreeMap<u64, Pending>,
+    pub(crate) tags: BTreeMap<Tag, TagUse>,
+    pub(crate) awaiting: BTreeMap<(ConnId, Arc<str>), Awaited>,
+    pub(crate) pending: BTreeMap<u64, Pending>,
     batch: Vec<(ConnId, Arc<str>)>,
     batch_from: u64,
 }
@@ -51,15 +51,15 @@ pub(crate) enum TagUse {
 }
 
 #[derive(Debug)]
-struct Awaited {
-    to: Name,
-    key: Option<MessageKey>,
+pub(crate) struct Awaited {
+    pub(crate) to: Name,
+    pub(crate) key: Option<MessageKey>,
     /// A confirmed push is all there is to it (answers, notices): it is read then.
-    reads: bool,
+    pub(crate) reads: bool,
     /// An ask: kept in the mailbox if it cannot be handed over.
-    ask: Option<Arc<Ask>>,
-    pending: Option<u64>,
-    expires: u64,
+    pub(crate) ask: Option<Arc<Ask>>,
+    pub(crate) pending: Option<u64>,
+    pub(crate) expires: u64,
 }
 
 /// A broadcast question.
@@ -71,15 +71,15 @@ pub(crate) struct Ask {
 
 /// An answer that waits for confirmations.
 #[derive(Debug)]
-struct Pending {
-    caller: Caller,
-    outstanding: usize,
-    handed: usize,
-    word: Option<(PushResult, String, Option<String>)>,
-    finish: Finish,
+pub(crate) struct Pending {
+    pub(crate) caller: Caller,
+    pub(crate) outstanding: usize,
+    pub(crate) handed: usize,
+    pub(crate) word: Option<(PushResult, String, Option<String>)>,
+    pub(crate) finish: Finish,
     /// The promise it answers, while its batch is not committed.
-    promise: Option<u64>,
-    deadline: u64,
+    pub(crate) promise: Option<u64>,
+    pub(crate) deadline: u64,
 }
 
 /// What is answered when all confirmations are in, or the time is up.
@@ -316,182 +316,6 @@ impl Hub {
         }
     }
 
-    /// A tagged line was written or dropped.
-    pub(crate) fn flushed(
-        &mut self,
-        t: &mut Turn<'_, impl Store>,
-        conn: ConnId,
-        tag: Tag,
-        ok: bool,
-    ) {
-        let Some(used) = self.delivery.tags.remove(&tag) else {
-            return;
-        };
-        let result = match used {
-            TagUse::Push { id, confirms } if ok && confirms => {
-                self.settle(t, conn, &id, PushResult::Handed, "socket", None)
-            }
-            TagUse::Push { .. } | TagUse::Copy if ok => Ok(()),
-            TagUse::Copy => Ok(()),
-            TagUse::Push { id, .. } => {
-                if let Some(session) = self.session_of(conn) {
-                    session.lagging = true;
-                    session.missed += 1;
-                }
-                let why = "the session reads too slowly".to_owned();
-                self.settle(t, conn, &id, PushResult::Refused, "socket", Some(why))
-            }
-            TagUse::Page { mailbox, keys } => {
-                if let Some(mailbox) = self.mail.get_mut(mailbox) {
-                    for key in &keys {
-                        mailbox.in_flight.remove(&key.seq);
-                    }
-                }
-                if ok {
-                    self.write(t, Write::MarkRead { keys, ts: t.now }).map(drop)
-                } else {
-                    Ok(())
-                }
-            }
-            TagUse::Cursor { group, reader, to } => self.move_cursor(t, group, &reader, to, ok),
-        };
-        if let Err(Fail::Store(error)) = result {
-            self.note_failure(error);
-        }
-    }
-
-    /// A session that read too slowly has caught up.
-    pub(crate) fn drained(&mut self, t: &mut Turn<'_, impl Store>, conn: ConnId) {
-        let extended = self.extended(conn);
-        let Some(session) = self.session_of(conn) else {
-            return;
-        };
-        session.lagging = false;
-        let missed = std::mem::take(&mut session.missed);
-        if extended && missed > 0 {
-            let text = format!(
-                "{missed} messages came faster than this session read them and were not pushed. relay_inbox has the direct ones."
-            );
-            self.notice(t, conn, text, false);
-        }
-    }
-
-    /// Tells a version "6" session something in the hub's own name.
-    pub(crate) fn notice(
-        &mut self,
-        t: &mut Turn<'_, impl Store>,
-        conn: ConnId,
-        text: String,
-        after: bool,
-    ) {
-        let line = HubLine::Notice {
-            msg_id: format!("n-{}", self.ids.uuid()),
-            text,
-        };
-        let effect = Effect::Line {
-            conn,
-            bytes: line.encode().into(),
-            tag: None,
-            may_drop: false,
-        };
-        if after {
-            &mut t.effects.after
-        } else {
-            &mut t.effects.now
-        }
-        .push(effect);
-    }
-
-    fn session_of(&mut self, conn: ConnId) -> Option<&mut crate::clients::Session> {
-        let name = self.conns.get(&conn)?.session.as_ref()?;
-        self.sessions.get_mut(name)
-    }
-
-    /// Notes what a push path says of one push.
-    pub(crate) fn settle(
-        &mut self,
-        t: &mut Turn<'_, impl Store>,
-        conn: ConnId,
-        id: &str,
-        result: PushResult,
-        path: &str,
-        detail: Option<String>,
-    ) -> Done {
-        let Some(awaited) = self.delivery.awaiting.remove(&(conn, id.into())) else {
-            return Ok(()); // confirmed before, or never pushed to this connection
-        };
-        if let Some(session) = self.sessions.get_mut(&awaited.to) {
-            session.unconfirmed = session.unconfirmed.saturating_sub(1);
-        }
-        if let Some(pending) = awaited.pending
-            && let Some(waiting) = self.delivery.pending.get_mut(&pending)
-        {
-            waiting.outstanding = waiting.outstanding.saturating_sub(1);
-            waiting.handed += usize::from(result == PushResult::Handed);
-            waiting.word = Some((result, path.to_owned(), detail.clone()));
-            if waiting.outstanding == 0 {
-                self.finish(t, pending);
-            }
-        }
-        if let (Some(ask), true) = (awaited.ask, result != PushResult::Handed) {
-            return self.keep_unpushed_ask(t, &awaited.to, id, &ask);
-        }
-        let Some(key) = awaited.key else {
-            return Ok(());
-        };
-        let pushed = Pushed {
-            ts: t.now,
-            result,
-            path: path.to_owned(),
-            detail,
-        };
-        self.write_lazily(t, Write::MarkPushed { key, pushed })?;
-        if awaited.reads && result == PushResult::Handed {
-            self.write_lazily(
-                t,
-                Write::MarkRead {
-                    keys: vec![key],
-                    ts: t.now,
-                },
-            )?;
-        }
-        Ok(())
-    }
-
-    /// The session behind a connection is gone: nothing on its way to it will be confirmed.
-    pub(crate) fn settle_all(&mut self, t: &mut Turn<'_, impl Store>, conn: ConnId) {
-        let from = (conn, Arc::from(""));
-        let ids: Vec<Arc<str>> = self
-            .delivery
-            .awaiting
-            .range(from..)
-            .take_while(|((c, _), _)| *c == conn)
-            .map(|((_, id), _)| id.clone())
-            .collect();
-        for id in ids {
-            let why = Some("the session ended".to_owned());
-            if let Err(Fail::Store(error)) = self.settle(t, conn, &id, PushResult::Refused, "", why)
-            {
-                self.note_failure(error);
-            }
-        }
-    }
-
-    /// Gives up on confirmations that are long overdue.
-    pub(crate) fn expire_awaiting(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
-        let overdue = self
-            .delivery
-            .awaiting
-            .iter()
-            .filter(|(_, a)| a.expires <= t.now);
-        let overdue: Vec<_> = overdue.map(|(key, _)| key.clone()).collect();
-        for (conn, id) in overdue {
-            let why = Some("the session never confirmed it".to_owned());
-            self.settle(t, conn, &id, PushResult::Unknown, "", why)?;
-        }
-        Ok(())
-    }
-
     /// Answers those who have waited long enough.
     pub(crate) fn delivery_timers(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
         while let Some((&pending, waiting)) = self.delivery.pending.first_key_value() {
@@ -503,7 +327,7 @@ impl Hub {
         Ok(())
     }
 
-    fn finish(&mut self, t: &mut Turn<'_, impl Store>, pending: u64) {
+    pub(crate) fn finish(&mut self, t: &mut Turn<'_, impl Store>, pending: u64) {
         let Some(waiting) = self.delivery.pending.remove(&pending) else {
             return;
         };
