@@ -17,6 +17,7 @@ mod envelope;
 mod git;
 mod inbox;
 mod link;
+mod listing;
 mod name;
 mod platform;
 mod pusher;
