@@ -6,7 +6,7 @@ use super::logs::{self, LogsArgs};
 use crate::context::Context;
 use crate::daemon::{self, Life};
 use crate::error::CliError;
-use crate::view::status::Doc;
+use crate::view::document::Doc;
 use crate::view::style::{BOLD, GOOD, paint};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! The status document of a hub as a page for people. The document is read key by key, so
 //! that a hub of another version is still shown as far as it goes.
 
+use super::document::Doc;
 use super::style::{BOLD, DIM, FAIL, GOOD, PLAIN, WARN, paint};
 use super::table::{Cell, Table, cell};
 use super::text::{count, one_line, short_path};
@@ -247,57 +248,6 @@ pub(crate) fn who_is_connected(status: &Value) -> String {
     let verb = if sessions.len() == 1 { "is" } else { "are" };
     let what = count(sessions.len(), "session");
     format!("{what} {verb} connected: {}{more}.", names.join(", "))
-}
-
-/// Read access to a document whose keys may be missing or of another type.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Doc<'a>(pub(crate) &'a Value);
-
-impl<'a> Doc<'a> {
-    /// Returns a text on one line; empty where it is missing.
-    pub(crate) fn text(self, key: &str) -> String {
-        self.0[key].as_str().map(one_line).unwrap_or_default()
-    }
-
-    /// Returns a number; 0 where it is missing.
-    pub(crate) fn number(self, key: &str) -> u64 {
-        self.0[key].as_u64().unwrap_or(0)
-    }
-
-    fn size(self, key: &str) -> u64 {
-        match &self.0[key] {
-            Value::Array(items) => items.len() as u64,
-            other => other.as_u64().unwrap_or(0),
-        }
-    }
-
-    /// Returns a time in ms since 1970, written as that or as ISO 8601.
-    fn moment(self, key: &str) -> Option<u64> {
-        match &self.0[key] {
-            Value::String(text) => ecorelay_protocol::parse_iso_ms(text),
-            other => other.as_u64(),
-        }
-    }
-
-    fn list(self, key: &str) -> Vec<Doc<'a>> {
-        self.0[key]
-            .as_array()
-            .map(|items| items.iter().map(Doc).collect())
-            .unwrap_or_default()
-    }
-
-    /// Returns a list of names, or of objects with a name, as one text.
-    fn names(self, key: &str) -> String {
-        let name = |item: Doc<'_>| match item.0 {
-            Value::String(text) => one_line(text),
-            _ => item.text("name"),
-        };
-        self.list(key)
-            .into_iter()
-            .map(name)
-            .collect::<Vec<_>>()
-            .join(", ")
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::finding::{Finding, fail, ok, warn};
 use crate::commands::live_status;
 use crate::hub::{Hub, Start};
-use crate::view::status::Doc;
+use crate::view::document::Doc;
 use ecorelay_config::DataDir;
 use serde_json::Value;
 use std::time::{Duration, Instant};
