@@ -18,17 +18,16 @@ impl Hub {
         if mailbox.unread > 0 {
             let (id, unread) = (mailbox.row.id, mailbox.unread);
             self.flush_lazy(t)?;
-            let rows = t
-                .store
-                .unpushed(id, limits::REPLAY_ON_REGISTER, limits::PAGE_BYTES_V6)?;
-            for row in &rows {
+            // One more than is pushed tells whether there are more.
+            let most = limits::REPLAY_ON_REGISTER;
+            let rows = t.store.unpushed(id, most + 1, limits::QUEUE_BYTES)?;
+            for row in rows.iter().take(most) {
                 // A session that cannot take it now finds it in its inbox.
                 let _ = self.push_message(t, row, None, true);
             }
-            if unread > rows.len() {
-                let more = unread - rows.len();
+            if rows.len() > most {
                 let text = format!(
-                    "{more} more unread messages wait in your inbox; relay_inbox reads them."
+                    "Your inbox holds {unread} unread messages, more than were shown here; relay_inbox reads them."
                 );
                 self.notice(t, conn, text, true);
             }
