@@ -39,7 +39,7 @@ fn accepted_messages_survive_kill_9_at_any_moment_and_are_read_once_in_order() {
         let release = Release(&[&stop, &all_sent]);
         let (socket, accepted, stop, all_sent) = (&socket, &accepted, &stop, &all_sent);
         let senders: Vec<_> = (0..SENDERS)
-            .map(|n| scope.spawn(move || Sender::new(socket, n).run(accepted, stop)))
+            .map(|n| scope.spawn(move || Sender::new(socket, n, DIRECT).run(accepted, stop)))
             .collect();
         let reader = scope.spawn(move || Reader::new(socket).run(all_sent));
 
@@ -73,21 +73,98 @@ fn accepted_messages_survive_kill_9_at_any_moment_and_are_read_once_in_order() {
     );
 }
 
+#[test]
+fn accepted_group_messages_survive_kill_9_and_stand_once_in_the_history() {
+    let home = TestHome::new();
+    let mut hub = home.hub();
+    let socket = home.socket();
+    let mut random = Random::seeded();
+    let members: Vec<String> = (0..SENDERS).map(|n| format!("s{n}")).collect();
+    let mut reader = session(&socket, "reader").expect("a hub that nobody kills yet");
+    let group = json!({"type": "group_create", "name": "sink", "members": members});
+    assert_eq!(reader.request(group)["type"], "group_created");
+    drop(reader);
+
+    let accepted = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let sent: Vec<usize> = std::thread::scope(|scope| {
+        let release = Release(&[&stop]);
+        let (socket, accepted, stop) = (&socket, &accepted, &stop);
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|n| scope.spawn(move || Sender::new(socket, n, GROUP).run(accepted, stop)))
+            .collect();
+        while senders.iter().any(|sender| !sender.is_finished()) {
+            let goal = accepted.load(Ordering::SeqCst) + 1 + random.below(20) as usize;
+            wait_until("messages to be accepted", || {
+                let all = senders.iter().all(|sender| sender.is_finished());
+                (all || accepted.load(Ordering::SeqCst) >= goal).then_some(())
+            });
+            hub.kill_9();
+            hub.restart();
+        }
+        drop(release);
+        senders.into_iter().map(|s| s.join().unwrap()).collect()
+    });
+
+    assert_eq!(sent, [GROUP.most; SENDERS]);
+    let mut reader = session(&socket, "reader").expect("a hub that nobody kills any more");
+    let history = reader.request(json!({"type": "group_history", "group": "sink"}));
+    assert_eq!(history["unread_remaining"], 0);
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let entries = history["messages"].as_array().expect("messages");
+    for entry in entries.iter().filter(|entry| entry["type"] == "message") {
+        let count = seen.entry(entry["from"].as_str().unwrap()).or_default();
+        assert_eq!(entry["text"], count.to_string(), "{entry}");
+        *count += 1;
+    }
+    assert_eq!(seen.len(), SENDERS);
+    assert!(seen.values().all(|count| *count == GROUP.most), "{seen:?}");
+}
+
+/// What a sender sends.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    request: &'static str,
+    /// The key of the place it goes to.
+    place: &'static str,
+    answer: &'static str,
+    /// How many messages one sender sends at most.
+    most: usize,
+}
+
+/// Direct messages.
+const DIRECT: Kind = Kind {
+    request: "send",
+    place: "to",
+    answer: "send_ack",
+    most: usize::MAX,
+};
+
+/// Group messages; of a group, the last 500 entries are kept.
+const GROUP: Kind = Kind {
+    request: "group_send",
+    place: "group",
+    answer: "group_ack",
+    most: 150,
+};
+
 /// Sends numbered messages to `sink`, each under an id of its own, until told to stop; after a
 /// lost connection it sends again what was not acknowledged.
 struct Sender<'s> {
     socket: &'s Path,
     name: String,
+    what: Kind,
     next: usize,
     /// Sent, but not acknowledged yet.
     open: BTreeSet<usize>,
 }
 
 impl<'s> Sender<'s> {
-    fn new(socket: &'s Path, n: usize) -> Self {
+    fn new(socket: &'s Path, n: usize, what: Kind) -> Self {
         Self {
             socket,
             name: format!("s{n}"),
+            what,
             next: 0,
             open: BTreeSet::new(),
         }
@@ -96,7 +173,7 @@ impl<'s> Sender<'s> {
     /// Returns how many messages were sent; every one of them was accepted.
     fn run(mut self, accepted: &AtomicUsize, stop: &AtomicBool) -> usize {
         let stopped = || stop.load(Ordering::SeqCst);
-        while !self.open.is_empty() || !stopped() {
+        while !self.open.is_empty() || (self.next < self.what.most && !stopped()) {
             if let Some(client) = session(self.socket, &self.name) {
                 self.send_while_connected(client, accepted, &stopped);
             }
@@ -114,7 +191,7 @@ impl<'s> Sender<'s> {
             client.try_send(&self.message(n)).then_some(())?;
         }
         loop {
-            while self.open.len() < WINDOW && !stopped() {
+            while self.open.len() < WINDOW && self.next < self.what.most && !stopped() {
                 let line = self.message(self.next);
                 self.open.insert(self.next);
                 self.next += 1;
@@ -123,8 +200,8 @@ impl<'s> Sender<'s> {
             if self.open.is_empty() {
                 return Some(());
             }
-            let answer = client.try_next_of(&["send_ack", "err"])?;
-            assert_eq!(answer["type"], "send_ack", "{}: {answer}", self.name);
+            let answer = client.try_next_of(&[self.what.answer, "err"])?;
+            assert_eq!(answer["type"], self.what.answer, "{}: {answer}", self.name);
             let n = answer["req_id"].as_str().unwrap().parse().unwrap();
             assert_eq!(answer["msg_id"], format!("{}-{n}", self.name));
             assert!(self.open.remove(&n), "{}: {answer} was not open", self.name);
@@ -133,8 +210,11 @@ impl<'s> Sender<'s> {
     }
 
     fn message(&self, n: usize) -> Value {
-        json!({"type": "send", "to": "sink", "text": n.to_string(),
-            "msg_id": format!("{}-{n}", self.name), "req_id": n.to_string()})
+        let mut line = json!({"text": n.to_string(), "msg_id": format!("{}-{n}", self.name),
+            "req_id": n.to_string()});
+        line["type"] = json!(self.what.request);
+        line[self.what.place] = json!("sink");
+        line
     }
 }
 
@@ -187,10 +267,9 @@ impl<'s> Reader<'s> {
         if messages.is_empty() {
             return Some(true);
         }
-        let mut ids = Vec::new();
-        for message in messages {
-            ids.push(self.check(message));
-        }
+        let ids: Vec<String> = messages.iter().map(|m| self.check(m)).collect();
+        let different: HashSet<&String> = ids.iter().collect();
+        assert_eq!(different.len(), ids.len(), "twice on one page: {ids:?}");
         let answer = client.try_request(json!({"type": "read", "msg_ids": ids}))?;
         assert_eq!(answer["type"], "ack", "{answer}");
         self.read.extend(ids);

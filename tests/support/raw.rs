@@ -7,14 +7,14 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// One connection to a hub. A thread reads the lines, so that every wait has a deadline.
 pub(crate) struct RawClient {
-    stream: UnixStream,
+    writer: Writer,
     lines: Receiver<String>,
     /// Lines that came while an answer was waited for.
     aside: VecDeque<Value>,
@@ -33,7 +33,8 @@ impl RawClient {
     pub(crate) fn try_connect(socket: &Path) -> Option<Self> {
         let stream = UnixStream::connect(socket).ok()?;
         let reader = stream.try_clone().expect("a second handle of the socket");
-        let mut answer = stream.try_clone().expect("a third handle of the socket");
+        let writer = Writer(Arc::new(Mutex::new(stream)));
+        let answer = writer.clone();
         let answers_probes = Arc::new(AtomicBool::new(true));
         let confirms_pushes = Arc::new(AtomicBool::new(false));
         let (probes, confirms) = (Arc::clone(&answers_probes), Arc::clone(&confirms_pushes));
@@ -43,14 +44,14 @@ impl RawClient {
                 let Ok(line) = line else { break };
                 if line.starts_with("{\"type\":\"ping\"") {
                     if probes.load(Ordering::Relaxed) {
-                        let _ = writeln!(answer, "{}", line.replacen("ping", "pong", 1));
+                        answer.write(line.replacen("ping", "pong", 1) + "\n");
                     }
                     continue;
                 }
                 if confirms.load(Ordering::Relaxed)
                     && let Some(confirmation) = confirmation(&line)
                 {
-                    let _ = writeln!(answer, "{confirmation}");
+                    answer.write(format!("{confirmation}\n"));
                 }
                 if sender.send(line).is_err() {
                     break;
@@ -58,7 +59,7 @@ impl RawClient {
             }
         });
         Some(Self {
-            stream,
+            writer,
             lines,
             aside: VecDeque::new(),
             answers_probes,
@@ -110,13 +111,12 @@ impl RawClient {
 
     /// Writes bytes as they are.
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("write to the hub");
+        assert!(self.writer.write(bytes), "the hub takes no more lines");
     }
 
     /// As [`RawClient::send`]; `false` when the connection is broken.
     pub(crate) fn try_send(&mut self, line: &Value) -> bool {
-        let bytes = format!("{line}\n");
-        self.stream.write_all(bytes.as_bytes()).is_ok()
+        self.writer.write(format!("{line}\n"))
     }
 
     /// Sends a request with a fresh `req_id` and returns its answer. What else comes meanwhile
@@ -232,7 +232,24 @@ impl RawClient {
 impl Drop for RawClient {
     fn drop(&mut self) {
         // The reading thread holds a handle of its own: without this the hub saw no end.
-        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        self.writer.shut();
+    }
+}
+
+/// The writing end. The test and the thread that reads both write: a line at a time.
+#[derive(Clone)]
+struct Writer(Arc<Mutex<UnixStream>>);
+
+impl Writer {
+    /// Writes whole lines; `false` when the connection is broken.
+    fn write(&self, lines: impl AsRef<[u8]>) -> bool {
+        let mut stream = self.0.lock().expect("a writer that did not panic");
+        stream.write_all(lines.as_ref()).is_ok()
+    }
+
+    fn shut(&self) {
+        let stream = self.0.lock().expect("a writer that did not panic");
+        let _ = stream.shutdown(std::net::Shutdown::Both);
     }
 }
 
