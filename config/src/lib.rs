@@ -2,7 +2,7 @@
 //! secrets in files, and what an EcoRelay 0.8–1.0 directory holds.
 //!
 //! Types to know: [`DataDir`] (every path, from the environment), [`Config`] (`config.toml`),
-//! [`reference`] (reading a reference data directory).
+//! [`mod@reference`] (reading a reference data directory).
 
 mod data_dir;
 mod file;
