@@ -127,7 +127,15 @@ impl Hub {
             };
             let pushed = self.push(t, &push, &mut line).is_ok();
             peer_count += usize::from(pushed);
-            self.copy_text_to_watchers(t, &to, MessageKind::Ask, me.as_str(), question, &ask_id);
+            self.copy_text_to_watchers(
+                t,
+                &to,
+                MessageKind::Ask,
+                None,
+                me.as_str(),
+                question,
+                &ask_id,
+            );
         }
         self.answer_broadcast(t, caller, broadcast_id, peer_count);
         Ok(())

@@ -33,6 +33,8 @@ pub struct Hub {
     pub(crate) warnings: BTreeMap<&'static str, Warning>,
     pub(crate) watchers: BTreeMap<ConnId, Option<Name>>,
     pub(crate) status_due: Option<u64>,
+    /// A person wants this hub until it is stopped.
+    pub(crate) stays: bool,
     pub(crate) sweep_due: u64,
     pub(crate) housekeeping_due: u64,
     /// The number of the promise the request at hand makes.
@@ -138,6 +140,7 @@ impl Hub {
             warnings: BTreeMap::new(),
             watchers: BTreeMap::new(),
             status_due: None,
+            stays: false,
             sweep_due: 0,
             housekeeping_due: 0,
             promise: None,
@@ -281,10 +284,11 @@ impl Hub {
         .min()
     }
 
-    /// Returns whether anyone needs this hub: a registered session, or a connection that
-    /// watches or acts for a name.
+    /// Returns whether anyone needs this hub: a registered session, a connection that watches or
+    /// acts for a name, or a person who said that it stays.
     pub fn in_use(&self) -> bool {
-        !self.sessions.is_empty()
+        self.stays
+            || !self.sessions.is_empty()
             || !self.watchers.is_empty()
             || self.conns.values().any(|c| c.attached.is_some())
     }
@@ -414,6 +418,11 @@ impl Hub {
             Request::Status => self.status(t, caller),
             Request::Watch { name } => self.watch(t, caller, name.as_deref()),
             Request::Why { msg_id } => self.why(t, caller, &msg_id),
+            Request::Stay => {
+                self.stays = true;
+                self.answer_ack(t, caller);
+                Ok(())
+            }
             Request::Stop => {
                 self.flush_lazy(t)?;
                 self.answer_ack(t, caller);
@@ -439,6 +448,7 @@ impl Hub {
         };
         let changed = t.store.write(write)?;
         if let Some(mailbox) = read {
+            self.status_changed(t);
             self.mail.note_read(mailbox, changed);
         }
         Ok(changed)

@@ -49,6 +49,7 @@ impl Hub {
 
     /// Shows a stored message to those who watch its recipient.
     pub(crate) fn copy_to_watchers(&mut self, t: &mut Turn<'_, impl Store>, row: &MessageRow) {
+        self.status_changed(t);
         let watched = self
             .watchers
             .values()
@@ -70,15 +71,18 @@ impl Hub {
     }
 
     /// Shows a message that is not stored to those who watch its recipient.
+    #[allow(clippy::too_many_arguments)] // the parts of one line
     pub(crate) fn copy_text_to_watchers(
         &mut self,
         t: &mut Turn<'_, impl Store>,
         to: &Name,
         kind: MessageKind,
+        place: Option<&Name>,
         from: &str,
         text: &str,
         id: &str,
     ) {
+        let place_of = |wanted| place.filter(|_| kind == wanted).map(ToString::to_string);
         if self.watchers.values().any(|n| n.as_ref() == Some(to)) {
             let line = HubLine::Watched {
                 name: to.to_string(),
@@ -88,8 +92,8 @@ impl Hub {
                 msg_id: id.to_owned(),
                 ts: iso_ms(t.now),
                 ask_id: (kind == MessageKind::Ask).then(|| id.to_owned()),
-                room: None,
-                group: None,
+                room: place_of(MessageKind::Room),
+                group: place_of(MessageKind::Group),
             };
             self.send_to_watchers(t, to, &line);
         }

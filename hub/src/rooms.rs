@@ -131,7 +131,15 @@ impl Hub {
                 after: false,
             };
             outstanding += usize::from(self.push(t, &push, &mut line).is_ok());
-            self.copy_text_to_watchers(t, to, MessageKind::Room, me.as_str(), text, &msg_id);
+            self.copy_text_to_watchers(
+                t,
+                to,
+                MessageKind::Room,
+                Some(&room),
+                me.as_str(),
+                text,
+                &msg_id,
+            );
         }
         self.await_pushes(t, caller, pending, outstanding, Finish::Room { room });
         Ok(())

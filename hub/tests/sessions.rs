@@ -210,3 +210,17 @@ fn a_terminal_acts_beside_its_live_self_but_never_for_an_assistant() {
         "not_registered"
     );
 }
+
+#[test]
+fn a_hub_is_in_use_while_anyone_needs_it_or_wants_it_to_stay() {
+    let mut w = World::new();
+    assert!(!w.hub.in_use());
+    let a = w.v5("a");
+    assert!(w.hub.in_use());
+    w.gone(a);
+    assert!(!w.hub.in_use());
+    let c = w.connect();
+    assert_eq!(w.ask(c, json!({"type":"stay"}))["type"], "ack");
+    w.gone(c);
+    assert!(w.hub.in_use());
+}

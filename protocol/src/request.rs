@@ -131,6 +131,8 @@ pub enum Request {
         /// The message.
         msg_id: String,
     },
+    /// Version "6", command line: stay until stopped, also when nobody needs the hub.
+    Stay,
     /// Version "6", command line: end the hub cleanly.
     Stop,
     /// Version "6", command line: take over a mailbox of the reference.
@@ -472,6 +474,7 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
         "why" => Request::Why {
             msg_id: f.string("msg_id")?,
         },
+        "stay" => Request::Stay,
         "stop" => Request::Stop,
         "import_mailbox" => Request::ImportMailbox(f.whole()?),
         "import_group" => Request::ImportGroup(f.whole()?),

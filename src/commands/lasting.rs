@@ -1,6 +1,5 @@
 //! A hub that stays until it is stopped: `up` and `node start|stop|restart`.
 
-use super::live_status::status;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::hub::{Hub, Start};
@@ -13,15 +12,11 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(30);
 
 /// Returns a connection to a hub that stays, and whether it was started for that. One that a
-/// session has started for itself, and that would end after the last session, is replaced;
-/// sessions find the new one by themselves.
+/// session has started for itself is told to stay.
 pub(crate) async fn lasting_hub(context: &Context) -> Result<(Hub, bool), CliError> {
     if let Some(mut hub) = Hub::running(&context.dir).await? {
-        if status(&mut hub).await?["idle_exit_s"].is_null() {
-            return Ok((hub, false));
-        }
-        drop(hub);
-        stop_running(context).await?;
+        hub.ask(json!({"type": "stay"})).await?;
+        return Ok((hub, false));
     }
     Ok((start_lasting(context).await?, true))
 }

@@ -65,6 +65,7 @@ impl Hub {
                 t,
                 &to.name,
                 MessageKind::Group,
+                Some(name),
                 me.name.as_str(),
                 &entry.text,
                 &msg_id,

@@ -250,7 +250,9 @@ async fn rest(pause: &mut Duration, deadline: Instant) {
 }
 
 fn cannot(error: &dyn std::fmt::Display) -> ClientError {
-    ClientError::HubCannotStart(format!("The hub cannot be reached: {error}."))
+    let words = error.to_string();
+    let words = words.trim_end_matches('.');
+    ClientError::HubCannotStart(format!("The hub cannot be reached: {words}."))
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> ClientError {
