@@ -16,8 +16,11 @@ use tokio::sync::oneshot;
 
 /// Inputs that share one commit.
 const BATCH_INPUTS: usize = 256;
-/// How long a batch may grow before it is committed.
+/// How long a batch may grow before it is committed, at least.
 const BATCH_TIME: Duration = Duration::from_millis(1);
+/// The same at most. In between it may grow for as long as the last commit took: on a slow disk
+/// more share one commit, and nobody waits much longer for it.
+const BATCH_TIME_MOST: Duration = Duration::from_millis(10);
 /// Shortest sleep before a timer, so that a deadline in the past cannot keep a core busy.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// A client that just connected is about to register: the hub does not end under its feet.
@@ -93,6 +96,7 @@ pub(crate) fn spawn(setup: HubSetup) -> std::io::Result<HubThread> {
                 queues: HashMap::new(),
                 leaving: Vec::new(),
                 effects: Effects::default(),
+                batch_time: BATCH_TIME,
                 failing: false,
                 stopping: false,
                 idle_since: Some(Instant::now()),
@@ -145,6 +149,8 @@ struct Body {
     /// Connections whose end is in the batch at hand.
     leaving: Vec<ConnId>,
     effects: Effects,
+    /// How long the next batch may grow.
+    batch_time: Duration,
     /// The last commit failed: nothing leaves before the next one has succeeded.
     failing: bool,
     stopping: bool,
@@ -243,7 +249,7 @@ impl Body {
     fn batch(&mut self) -> Result<(), StoreError> {
         self.store.begin();
         let outcome = match self.handle_inputs() {
-            None => self.store.commit(),
+            None => self.commit(),
             Some(error) => Err(error),
         };
         match outcome {
@@ -267,12 +273,22 @@ impl Body {
         Ok(())
     }
 
+    /// Commits, and notes how long that takes on this disk.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let started = Instant::now();
+        let outcome = self.store.commit();
+        if self.hub.dirty() {
+            self.batch_time = started.elapsed().clamp(BATCH_TIME, BATCH_TIME_MOST);
+        }
+        outcome
+    }
+
     /// Lets the brain handle inputs until the batch is full, or returns its store error.
     fn handle_inputs(&mut self) -> Option<StoreError> {
         let started = Instant::now();
         let now = self.clock.now();
         let mut handled = 0;
-        while handled < BATCH_INPUTS && started.elapsed() < BATCH_TIME || handled == 0 {
+        while handled < BATCH_INPUTS && started.elapsed() < self.batch_time || handled == 0 {
             let Some(input) = self.next_input() else {
                 break;
             };
