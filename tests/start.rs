@@ -328,12 +328,9 @@ fn leave_stale_socket(home: &TestHome) {
 /// Returns a hub in a mount namespace of its own in which `script` has run first; `None`, said
 /// aloud, where that is not allowed.
 fn mounted(home: &TestHome, script: &str, test: &str) -> Option<Command> {
-    let allowed = is_root()
-        && Command::new("unshare")
-            .args(["-m", "true"])
-            .status()
-            .is_ok_and(|s| s.success());
-    if !allowed {
+    let mut trial = home.command("unshare");
+    trial.args(["-m", "sh", "-ec", script]);
+    if !is_root() || !run(trial).status.success() {
         announce(&format!("SKIPPED: {test}: needs root and mount namespaces"));
         return None;
     }
