@@ -402,7 +402,8 @@ impl Body {
                     may_drop,
                 } => {
                     let queue = self.queues.get(&conn);
-                    if queue.is_some_and(|queue| queue.offer(bytes, tag) == Offer::Taken) {
+                    if queue.is_some_and(|queue| queue.offer(bytes, tag, may_drop) == Offer::Taken)
+                    {
                         continue;
                     }
                     if let Some(tag) = tag {

@@ -103,6 +103,7 @@ impl Link {
     /// When the connection is to end.
     pub(crate) async fn hand_over(&self, framer: &mut LineFramer) -> Result<(), HubEnded> {
         loop {
+            self.queue.room().await;
             let (mut lines, mut longest) = (Vec::new(), 0);
             while lines.len() < LINES_PER_EVENT
                 && let Some(framed) = framer.next_line()
@@ -135,7 +136,7 @@ impl Link {
             req_id: None,
             ask_id: None,
         };
-        self.queue.offer(line.encode().into(), None);
+        self.queue.offer(line.encode().into(), None, false);
         self.queue.finish();
     }
 

@@ -12,6 +12,15 @@ use tokio::sync::Notify;
 const TAKE_BYTES: usize = 64 * 1024;
 /// How many lines a writer takes at once.
 const TAKE_LINES: usize = 256;
+/// Answers may wait beyond the bounds of pushes, for each was asked for: a client may write many
+/// requests before it reads. From here on its requests are not read.
+const PAUSE_LINES: usize = 16 * QUEUE_LINES;
+/// The same in bytes.
+const PAUSE_BYTES: usize = QUEUE_BYTES;
+/// Where the connection ends: what was read before the pause has been answered long before.
+const MOST_LINES: usize = 4 * PAUSE_LINES;
+/// The same in bytes.
+const MOST_BYTES: usize = 8 * QUEUE_BYTES;
 
 /// One line for a client.
 #[derive(Debug)]
@@ -46,6 +55,8 @@ pub(crate) struct Outgoing {
     filled: Notify,
     /// Tells the connection that it ends.
     ending: Notify,
+    /// Tells the reader that lines have been written.
+    emptied: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -60,14 +71,20 @@ struct State {
 }
 
 impl Outgoing {
-    /// Puts a line in the queue. One that is larger than the whole queue may be is taken when
-    /// nothing else waits.
-    pub(crate) fn offer(&self, bytes: Arc<[u8]>, tag: Option<Tag>) -> Offer {
+    /// Puts a line in the queue: one that `may_drop` within the bounds of a slow reader, any
+    /// other within wider ones. A line that is larger than the queue is taken when nothing else
+    /// waits.
+    pub(crate) fn offer(&self, bytes: Arc<[u8]>, tag: Option<Tag>, may_drop: bool) -> Offer {
         let mut state = self.lock();
         if state.end.is_some() {
             return Offer::Refused;
         }
-        let fits = state.held_lines < QUEUE_LINES && state.held_bytes + bytes.len() <= QUEUE_BYTES;
+        let (lines, most) = if may_drop {
+            (QUEUE_LINES, QUEUE_BYTES)
+        } else {
+            (MOST_LINES, MOST_BYTES)
+        };
+        let fits = state.held_lines < lines && state.held_bytes + bytes.len() <= most;
         if !fits && state.held_lines > 0 {
             state.refused = true;
             return Offer::Refused;
@@ -81,6 +98,20 @@ impl Outgoing {
             self.filled.notify_one();
         }
         Offer::Taken
+    }
+
+    /// Waits while so many answers wait that no more requests should be read. For one waiter.
+    pub(crate) async fn room(&self) {
+        loop {
+            {
+                let state = self.lock();
+                let room = state.held_lines < PAUSE_LINES && state.held_bytes < PAUSE_BYTES;
+                if room || state.end.is_some() {
+                    return;
+                }
+            }
+            self.emptied.notified().await;
+        }
     }
 
     /// Ends the connection once everything that waits has been written.
@@ -101,6 +132,7 @@ impl Outgoing {
         drop(state);
         self.filled.notify_one();
         self.ending.notify_one();
+        self.emptied.notify_one();
     }
 
     /// Waits until the connection is to end. For one waiter.
@@ -144,7 +176,10 @@ impl Outgoing {
         let mut state = self.lock();
         state.held_lines = state.held_lines.saturating_sub(lines);
         state.held_bytes = state.held_bytes.saturating_sub(bytes);
-        state.held_lines == 0 && std::mem::take(&mut state.refused)
+        let drained = state.held_lines == 0 && std::mem::take(&mut state.refused);
+        drop(state);
+        self.emptied.notify_one();
+        drained
     }
 
     /// Returns the tags of the lines that were never taken, and empties the queue.
@@ -179,44 +214,70 @@ mod tests {
     async fn lines_over_the_bounds_are_refused_until_it_is_empty() {
         let queue = Outgoing::default();
         for n in 0..QUEUE_LINES {
-            assert_eq!(queue.offer(line(1), Some(Tag(n as u64))), Offer::Taken);
+            assert_eq!(
+                queue.offer(line(1), Some(Tag(n as u64)), true),
+                Offer::Taken
+            );
         }
-        assert_eq!(queue.offer(line(1), None), Offer::Refused);
+        assert_eq!(queue.offer(line(1), None, true), Offer::Refused);
         let mut drained = 0;
         for round in 0..QUEUE_LINES / TAKE_LINES {
             let batch = take(&queue).await;
             if round == 0 {
-                assert_eq!(queue.offer(line(1), None), Offer::Refused, "still held");
+                assert_eq!(
+                    queue.offer(line(1), None, true),
+                    Offer::Refused,
+                    "still held"
+                );
             }
             drained += usize::from(queue.written(batch.len(), batch.len()));
         }
         assert_eq!(drained, 1);
-        assert_eq!(queue.offer(line(1), None), Offer::Taken);
+        assert_eq!(queue.offer(line(1), None, true), Offer::Taken);
+    }
+
+    #[tokio::test]
+    async fn answers_have_room_beyond_that_and_then_the_reader_pauses() {
+        let queue = Outgoing::default();
+        for _ in 0..PAUSE_LINES {
+            queue.room().await;
+            assert_eq!(queue.offer(line(1), None, false), Offer::Taken);
+        }
+        assert_eq!(queue.offer(line(1), None, true), Offer::Refused);
+        let paused = tokio::time::timeout(std::time::Duration::ZERO, queue.room()).await;
+        assert!(paused.is_err());
+        let batch = take(&queue).await;
+        queue.written(batch.len(), batch.len());
+        queue.room().await;
     }
 
     #[tokio::test]
     async fn one_line_may_be_larger_than_the_queue() {
         let queue = Outgoing::default();
-        assert_eq!(queue.offer(line(QUEUE_BYTES + 1), None), Offer::Taken);
-        assert_eq!(queue.offer(line(1), None), Offer::Refused);
+        assert_eq!(queue.offer(line(QUEUE_BYTES + 1), None, true), Offer::Taken);
+        assert_eq!(queue.offer(line(1), None, true), Offer::Refused);
         let batch = take(&queue).await;
-        assert_eq!(queue.offer(line(1), None), Offer::Refused, "being written");
+        assert_eq!(
+            queue.offer(line(1), None, true),
+            Offer::Refused,
+            "being written"
+        );
         assert!(queue.written(batch.len(), QUEUE_BYTES + 1));
-        assert_eq!(queue.offer(line(QUEUE_BYTES), None), Offer::Taken);
+        assert_eq!(queue.offer(line(QUEUE_BYTES), None, true), Offer::Taken);
     }
 
     #[tokio::test]
     async fn finishing_writes_what_waits_and_cutting_does_not() {
         let queue = Outgoing::default();
-        queue.offer(line(1), Some(Tag(1)));
+        queue.offer(line(1), Some(Tag(1)), true);
         queue.finish();
-        assert_eq!(queue.offer(line(1), None), Offer::Refused);
+        assert_eq!(queue.offer(line(1), None, true), Offer::Refused);
         queue.ending().await;
         assert_eq!(take(&queue).await.len(), 1);
         assert!(!queue.take(&mut Vec::new()).await);
 
         let queue = Outgoing::default();
-        queue.offer(line(1), Some(Tag(7)));
+        queue.offer(line(1), Some(Tag(7)), true);
         queue.cut();
         assert!(!queue.take(&mut Vec::new()).await);
         assert_eq!(queue.abandon(), [Tag(7)]);
