@@ -88,6 +88,8 @@ pub(crate) struct Probe {
     pub(crate) caller: Caller,
     pub(crate) register: Register,
     pub(crate) deadline: u64,
+    /// The holder got its time once more.
+    pub(crate) prolonged: bool,
 }
 
 /// Who asked, and the id its answer carries.

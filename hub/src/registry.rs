@@ -13,6 +13,9 @@ use std::collections::BTreeSet;
 const SUFFIXES: usize = 1_000;
 /// How often every session is asked whether it is there, in ms.
 const SWEEP_MS: u64 = 30_000;
+/// A hub that looks at a probe later than this after its deadline, in ms, was held up (a slow
+/// disk, a machine that slept) and may not have heard the holder's answer yet.
+const HELD_UP_MS: u64 = 10;
 /// A session that has not answered for this long is shown as unresponsive, in ms.
 const UNRESPONSIVE_MS: u64 = 10_000;
 
@@ -115,6 +118,7 @@ impl Hub {
                     caller: caller.clone(),
                     register,
                     deadline: t.now + limits::PROBE_MS,
+                    prolonged: false,
                 });
                 return Ok(());
             }
@@ -254,9 +258,16 @@ impl Hub {
         }
     }
 
-    /// Gives names whose holder did not answer in time to those who asked for them.
+    /// Gives names whose holder did not answer in time to those who asked for them. If the time
+    /// went by while the hub was held up, the holder gets it once more.
     pub(crate) fn probe_timers(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
         while let Some(at) = self.probes.iter().position(|p| p.deadline <= t.now) {
+            let late = t.now - self.probes[at].deadline;
+            if late > HELD_UP_MS && !self.probes[at].prolonged {
+                self.probes[at].prolonged = true;
+                self.probes[at].deadline = t.now + limits::PROBE_MS;
+                continue;
+            }
             let probe = self.probes.remove(at);
             let holder = self.sessions.get(&probe.name).map(|s| s.conn);
             let result = if holder.is_some_and(|conn| conn != probe.holder) {

@@ -33,6 +33,34 @@ fn a_dead_holder_loses_its_name_after_half_a_second_and_is_closed() {
 }
 
 #[test]
+fn a_holder_whose_answer_waited_for_a_hub_that_was_held_up_keeps_its_name() {
+    let mut w = World::new();
+    let a = w.v5("api");
+    let other = w.v5("other");
+    let b = w.connect();
+    w.send(b, register("api"));
+    let ping = w.take_type(a, "ping").remove(0);
+    // A commit takes long; meanwhile the answer and another line have come.
+    w.now += 3_000;
+    let lines = vec![
+        w.line(other, json!({"type":"ping","req_id":"1"})),
+        w.line(a, json!({"type":"pong","req_id":ping["req_id"]})),
+    ];
+    w.run(lines);
+    assert_eq!(w.take(b)[0]["code"], "name_taken");
+    assert!(!w.closed.contains(&a));
+
+    // A dead one gains half a second, no more.
+    w.send(b, register("api"));
+    w.now += 3_000;
+    w.send(other, json!({"type":"ping","req_id":"2"}));
+    w.pass(499);
+    assert!(w.take(b).is_empty());
+    w.pass(1);
+    assert_eq!(w.take(b), [json!({"type":"ack"})]);
+}
+
+#[test]
 fn the_same_session_takes_its_name_back_at_once() {
     let mut w = World::new();
     let line =
