@@ -17,12 +17,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// Pauses between attempts, in milliseconds; the last one repeats.
 const PAUSES_MS: [u64; 6] = [0, 100, 500, 1_500, 5_000, 10_000];
 /// How long a call waits for a lost hub to come back.
 const BACK_WITHIN: Duration = Duration::from_secs(8);
+/// How often a waiting call asks for another attempt: a hub can be lost again while it comes
+/// back, and the pause after that could be longer than the call waits.
+const INSIST_EVERY: Duration = Duration::from_millis(250);
 /// A tie that held for less than this counts as a failed attempt.
 const HELD: Duration = Duration::from_secs(1);
 /// How often one call is sent at most.
@@ -218,7 +221,6 @@ impl Link {
             Standing::Down { failures, .. } => *failures,
             _ => 0,
         };
-        self.nudge.notify_one();
         let settled = |standing: &Standing| match standing {
             Standing::Idle => None,
             Standing::Up {
@@ -233,11 +235,21 @@ impl Link {
                 definite,
             } => (*definite && *failures > failures_before).then(|| Err(why.clone())),
         };
-        let wait = standing.wait_for(|standing| settled(standing).is_some());
-        match timeout(BACK_WITHIN, wait).await {
-            Ok(Ok(standing)) => settled(&standing).unwrap_or_else(|| Err(unreachable(None))),
-            Ok(Err(_)) => Err(unreachable(None)),
-            Err(_) => Err(unreachable(Some(&self.standing.borrow()))),
+        let deadline = Instant::now() + BACK_WITHIN;
+        loop {
+            self.nudge.notify_one();
+            let look = deadline.min(Instant::now() + INSIST_EVERY);
+            let wait = standing.wait_for(|standing| settled(standing).is_some());
+            match timeout_at(look, wait).await {
+                Ok(Ok(standing)) => {
+                    return settled(&standing).unwrap_or_else(|| Err(unreachable(None)));
+                }
+                Ok(Err(_)) => return Err(unreachable(None)),
+                Err(_) if Instant::now() >= deadline => {
+                    return Err(unreachable(Some(&self.standing.borrow())));
+                }
+                Err(_) => {}
+            }
         }
     }
 }
