@@ -41,10 +41,16 @@ impl Hub {
         }
         match t.store.find(id)? {
             Some(Found::Message(row)) if Some(row.key.mailbox) == self.mail.id(&me) => {
+                if row.from.hub.is_some() {
+                    return Err(row.from.unknown_hub().into());
+                }
                 draft.to = row.from.name.clone();
                 self.reply_to_message(t, caller, &row, draft)
             }
             Some(Found::Gone(gone)) if gone.to.name == me => {
+                if gone.from.hub.is_some() {
+                    return Err(gone.from.unknown_hub().into());
+                }
                 draft.to = gone.from.name;
                 self.accept(t, caller, draft)
             }

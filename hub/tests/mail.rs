@@ -465,3 +465,17 @@ fn an_ask_that_cannot_be_pushed_waits_in_the_inbox_and_can_be_answered() {
     w.pass(1_000);
     assert!(w.inbox(b).is_empty(), "handed over is told once");
 }
+
+#[test]
+fn an_answer_to_another_hub_never_goes_to_a_namesake_here() {
+    let mut w = World::new();
+    let (b, web) = (w.v6("b"), w.v5("web"));
+    let message = json!({"msg_id":"m-old","from":"web@desk","text":"q","ts":1});
+    w.ask(
+        b,
+        json!({"type":"import_mailbox","owner":"b","messages":[message]}),
+    );
+    let refused = w.ask(b, json!({"type":"reply","ask_id":"m-old","text":"a"}));
+    assert_eq!(refused["code"], "peer_not_found");
+    assert!(w.inbox(web).is_empty());
+}

@@ -96,7 +96,7 @@ pub fn header_line(
 ) -> String {
     let origin = match from.split_once('@') {
         None => "a session on this machine".to_owned(),
-        Some((_, hub)) => format!("a session on the paired hub {hub}, key-verified"),
+        Some((_, hub)) => format!("a session on the hub {hub}"),
     };
     let place = place.unwrap_or_default();
     let urgent = if urgent {
@@ -105,7 +105,12 @@ pub fn header_line(
         ""
     };
     match kind {
-        MessageKind::System => format!("{MARK} notice of this machine's hub · id {id}"),
+        MessageKind::System if place.is_empty() => {
+            format!("{MARK} notice of this machine's hub · id {id}")
+        }
+        MessageKind::System => {
+            format!("{MARK} group {place}, a change made by {from} ({origin}) · id {id}")
+        }
         MessageKind::Message => format!(
             "{MARK} message from {from} ({origin}{urgent}) · id {id} · to answer: relay_reply with ask_id \"{id}\""
         ),

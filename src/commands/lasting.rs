@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::error::CliError;
 use crate::hub::{Hub, Start};
+use ecorelay_config::DataDir;
 use serde_json::json;
 use std::time::Duration;
 
@@ -21,13 +22,16 @@ pub(crate) async fn lasting_hub(context: &Context) -> Result<(Hub, bool), CliErr
     Ok((start_lasting(context).await?, true))
 }
 
-/// Returns a connection to a hub that is started to stay.
+/// Returns a connection to a hub that stays, started if a session was not faster.
 pub(crate) async fn start_lasting(context: &Context) -> Result<Hub, CliError> {
-    Hub::connect(&context.dir, Start::ToStay).await
+    let mut hub = Hub::connect(&context.dir, Start::ToStay).await?;
+    hub.ask(json!({"type": "stay"})).await?;
+    Ok(hub)
 }
 
-/// Stops the hub and waits until it is gone; `false` when none was running.
+/// Stops the hub and waits until it has closed its store; `false` when none was running.
 pub(crate) async fn stop_running(context: &Context) -> Result<bool, CliError> {
+    let lock = HubLock::look(&context.dir);
     let Some(mut hub) = Hub::running(&context.dir).await? else {
         return Ok(false);
     };
@@ -39,16 +43,36 @@ pub(crate) async fn stop_running(context: &Context) -> Result<bool, CliError> {
     }
     let gone = async {
         hub.closed().await;
-        while context.dir.socket().exists() {
+        while lock.is_held(&context.dir) {
             tokio::time::sleep(LOOK).await;
         }
     };
-    tokio::time::timeout(STOP_WITHIN, gone).await.map_err(|_| {
-        CliError::failed(format!(
-            "The hub was asked to end but is still there after {} seconds.",
-            STOP_WITHIN.as_secs()
-        ))
-        .hint("`ecorelay node logs` says what it is doing.")
-    })?;
-    Ok(true)
+    let ended = tokio::time::timeout(STOP_WITHIN, gone).await.is_ok();
+    if ended || Hub::running(&context.dir).await?.is_none() {
+        return Ok(true);
+    }
+    Err(CliError::failed(format!(
+        "The hub was asked to end but is still there after {} seconds.",
+        STOP_WITHIN.as_secs()
+    ))
+    .hint("`ecorelay node logs` says what it is doing."))
+}
+
+/// Who holds the hub's lock: a hub writes its process id into the file it keeps locked, and
+/// takes it out when it has closed its store.
+struct HubLock {
+    holder: String,
+}
+
+impl HubLock {
+    fn look(dir: &DataDir) -> Self {
+        let holder = std::fs::read_to_string(dir.lock()).unwrap_or_default();
+        Self { holder }
+    }
+
+    /// Returns whether the same hub is still there. A session may have started the next hub by
+    /// now; that one is another holder.
+    fn is_held(&self, dir: &DataDir) -> bool {
+        !self.holder.is_empty() && Self::look(dir).holder == self.holder
+    }
 }

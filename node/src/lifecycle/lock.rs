@@ -10,7 +10,14 @@ use std::path::Path;
 /// files of one name.
 #[derive(Debug)]
 pub(crate) struct HubLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for HubLock {
+    /// Takes the process id out of the file: whoever waits for this hub's end sees that it came.
+    fn drop(&mut self) {
+        let _ = self.file.set_len(0);
+    }
 }
 
 impl HubLock {
@@ -46,7 +53,7 @@ impl HubLock {
             writeln!(file, "{}", std::process::id())
         };
         note(&mut file).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
