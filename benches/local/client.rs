@@ -123,6 +123,11 @@ fn is(line: &[u8], kind: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(b"\""))
 }
 
+/// Returns a fresh message id, as channels make them.
+pub(crate) fn message_id() -> String {
+    format!("m-{}", uuid::Uuid::new_v4())
+}
+
 /// Returns a `send` line.
 pub(crate) fn send_line(to: &str, id: &str, text: &str) -> String {
     format!(

@@ -1,7 +1,7 @@
 //! One message to many sessions: until the last of them has it.
 
 use crate::Outcome;
-use crate::client::Client;
+use crate::client::{Client, message_id};
 use crate::floor::Relay;
 use crate::hub::{Hub, MANY};
 use crate::plan::Plan;
@@ -30,17 +30,17 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
     let text = "x".repeat(200);
     let samples = plan.samples / 4 + WARM_UP;
     let (mut floor, mut rooms, mut broadcasts) = <(Series, Series, Series)>::default();
-    for round in 0..plan.rounds {
+    for _ in 0..plan.rounds {
         let mut times: [Vec<Duration>; 3] = Default::default();
-        for n in 0..samples {
-            let id = format!("r-{round}-{n}");
+        for _ in 0..samples {
+            let id = message_id();
             let line = format!(
                 "{{\"type\":\"room_msg\",\"room\":\"bench\",\"text\":\"{text}\",\"msg_id\":\"{id}\",\"req_id\":\"{id}\"}}\n"
             );
             times[0].push(relay.pass(&line)?);
         }
-        for n in 0..samples {
-            let id = format!("r-{round}-{n}");
+        for _ in 0..samples {
+            let id = message_id();
             let line = format!(
                 "{{\"type\":\"room_msg\",\"room\":\"bench\",\"text\":\"{text}\",\"msg_id\":\"{id}\",\"req_id\":\"{id}\"}}\n"
             );
@@ -55,8 +55,8 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
             }
             sender.expect("room_send_ack")?;
         }
-        for n in 0..samples {
-            let id = format!("b-{round}-{n}");
+        for _ in 0..samples {
+            let id = message_id();
             let line = format!(
                 "{{\"type\":\"broadcast\",\"question\":\"{text}\",\"broadcast_id\":\"{id}\",\"req_id\":\"{id}\"}}\n"
             );

@@ -1,6 +1,6 @@
 //! A hub under test: the real program, in a process of its own, in a fresh data directory.
 
-use crate::client::{Client, send_line};
+use crate::client::{Client, message_id, send_line};
 use crate::floor::answerer;
 use crate::plan::Plan;
 use crate::table::{Budget, Row, Series, Table, Unit};
@@ -201,7 +201,7 @@ fn work(sessions: &mut [Client], messages: usize) -> Outcome<()> {
     let text = "x".repeat(200);
     for n in 0..messages {
         let (from, to) = (n % sessions.len(), (n + 1) % sessions.len());
-        let id = format!("w-{n}");
+        let id = message_id();
         sessions[from].write(&send_line(&format!("s{to}"), &id, &text))?;
         sessions[to].expect("incoming_message")?;
         sessions[to].confirm(&id)?;

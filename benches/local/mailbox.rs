@@ -2,7 +2,7 @@
 //! samples of all mailboxes alternate one by one, so that each pair sees the same machine.
 
 use crate::Outcome;
-use crate::client::{Client, send_line};
+use crate::client::{Client, message_id, send_line};
 use crate::disk::Journal;
 use crate::hub::Hub;
 use crate::messages::acknowledged;
@@ -30,7 +30,7 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
 /// Fills a mailbox with messages of 200 bytes.
 fn fill(sender: &mut Client, to: &str, messages: usize) -> Outcome<()> {
     let text = "x".repeat(200);
-    let line = |n| send_line(to, &format!("fill-{to}-{n}"), &text);
+    let line = |_| send_line(to, &message_id(), &text);
     pipeline(sender, messages, 64, line)
 }
 
@@ -39,8 +39,8 @@ fn fill_read(hub: &Hub, sender: &mut Client, to: &str) -> Outcome<()> {
     let (kept, step) = (500, 64);
     let mut owner = hub.session(to)?;
     let text = "x".repeat(200);
-    for n in 0..kept + step {
-        let id = format!("fill-{to}-{n}");
+    for _ in 0..kept + step {
+        let id = message_id();
         sender.write(&send_line(to, &id, &text))?;
         owner.expect("incoming_message")?;
         owner.confirm(&id)?;
@@ -67,9 +67,9 @@ fn send_by_fill(plan: &Plan, table: &mut Table) -> Outcome<()> {
         }
         fill_read(&hub, &mut sender, &names[3])?;
         let mut times: [Vec<Duration>; 4] = Default::default();
-        for n in 0..samples {
+        for _ in 0..samples {
             for (name, times) in names.iter().zip(&mut times) {
-                let line = send_line(name, &format!("m-{name}-{n}"), &text);
+                let line = send_line(name, &message_id(), &text);
                 times.push(acknowledged(&mut sender, &line)?);
             }
         }
@@ -109,9 +109,8 @@ fn large_texts(plan: &Plan, table: &mut Table) -> Outcome<()> {
         hub.absent(&full)?;
         fill(&mut sender, &full, FILLED)?;
         let mut times: [Vec<Duration>; 4] = Default::default();
-        for n in 0..samples {
-            let line =
-                |to: &str, size: usize| send_line(to, &format!("m-{to}-{size}-{n}"), &texts[size]);
+        for _ in 0..samples {
+            let line = |to: &str, size: usize| send_line(to, &message_id(), &texts[size]);
             times[0].push(journal.append(line(&empty, 1).as_bytes())?);
             times[1].push(acknowledged(&mut sender, &line(&empty, 0))?);
             times[2].push(acknowledged(&mut sender, &line(&empty, 1))?);

@@ -2,7 +2,7 @@
 //! on disk.
 
 use crate::Outcome;
-use crate::client::{Client, send_line};
+use crate::client::{Client, message_id, send_line};
 use crate::disk::Journal;
 use crate::floor::Relay;
 use crate::hub::Hub;
@@ -25,26 +25,26 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
 
     let (mut echo, mut append) = <(Series, Series)>::default();
     let (mut push, mut live, mut stored) = <(Series, Series, Series)>::default();
-    for round in 0..plan.rounds {
+    for _ in 0..plan.rounds {
         let times = |plan: &Plan| Vec::<Duration>::with_capacity(plan.samples);
         let (mut echoes, mut appends) = (times(plan), times(plan));
         let (mut pushes, mut lives, mut storeds) = (times(plan), times(plan), times(plan));
-        for n in 0..plan.samples + WARM_UP {
-            let line = send_line("receiver", &format!("f-{round}-{n}"), &text);
+        for _ in 0..plan.samples + WARM_UP {
+            let line = send_line("receiver", &message_id(), &text);
             echoes.push(relay.pass(&line)?);
         }
-        for n in 0..plan.samples + WARM_UP {
-            let id = format!("l-{round}-{n}");
+        for _ in 0..plan.samples + WARM_UP {
+            let id = message_id();
             let (pushed, acked) = exchange(&mut sender, &mut receiver, &id, &text)?;
             pushes.push(pushed);
             lives.push(acked);
         }
-        for n in 0..plan.samples + WARM_UP {
-            let line = send_line("absent", &format!("s-{round}-{n}"), &text);
+        for _ in 0..plan.samples + WARM_UP {
+            let line = send_line("absent", &message_id(), &text);
             appends.push(journal.append(line.as_bytes())?);
         }
-        for n in 0..plan.samples + WARM_UP {
-            let line = send_line("absent", &format!("s-{round}-{n}"), &text);
+        for _ in 0..plan.samples + WARM_UP {
+            let line = send_line("absent", &message_id(), &text);
             storeds.push(acknowledged(&mut sender, &line)?);
         }
         echo.add_times(&echoes[WARM_UP..]);

@@ -1,7 +1,7 @@
 //! Many messages in flight: how many a second are accepted, that is, on disk and acknowledged.
 
 use crate::Outcome;
-use crate::client::{Client, send_line};
+use crate::client::{Client, message_id, send_line};
 use crate::disk::Journal;
 use crate::hub::Hub;
 use crate::plan::Plan;
@@ -27,12 +27,12 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
         hub.absent(&format!("absent-{n}"))?;
     }
     let (mut raw, mut single, mut parallel) = <(Series, Series, Series)>::default();
-    for round in 0..plan.rounds {
+    for _ in 0..plan.rounds {
         raw.add(raw_rate(&mut journal, plan.flood)?);
         let began = Instant::now();
-        flood(&mut one, &format!("o-{round}"), plan.flood, IN_FLIGHT)?;
+        pipeline(&mut one, plan.flood, IN_FLIGHT, line)?;
         single.add(plan.flood as f64 / began.elapsed().as_secs_f64());
-        parallel.add(parallel_rate(&mut several, round, plan.flood)?);
+        parallel.add(parallel_rate(&mut several, plan.flood)?);
     }
     let floor = Some(("batches of 64 appended + fdatasync", raw));
     for (what, subject) in [
@@ -59,20 +59,16 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
     Ok(())
 }
 
-fn line(id: &str, n: usize) -> String {
+fn line(n: usize) -> String {
     let text = "x".repeat(200);
-    send_line(
-        &format!("absent-{}", n % RECIPIENTS),
-        &format!("{id}-{n}"),
-        &text,
-    )
+    send_line(&format!("absent-{}", n % RECIPIENTS), &message_id(), &text)
 }
 
 fn raw_rate(journal: &mut Journal, records: usize) -> Outcome<f64> {
     let began = Instant::now();
     for batch in 0..records / IN_FLIGHT {
         let lines: String = (0..IN_FLIGHT)
-            .map(|n| line("raw", batch * IN_FLIGHT + n))
+            .map(|n| line(batch * IN_FLIGHT + n))
             .collect();
         journal.append(lines.as_bytes())?;
     }
@@ -80,23 +76,17 @@ fn raw_rate(journal: &mut Journal, records: usize) -> Outcome<f64> {
     Ok(appended as f64 / began.elapsed().as_secs_f64())
 }
 
-fn parallel_rate(sessions: &mut [Client], round: usize, messages: usize) -> Outcome<f64> {
+fn parallel_rate(sessions: &mut [Client], messages: usize) -> Outcome<f64> {
     let each = messages / sessions.len();
     let all = each * sessions.len();
     let began = Instant::now();
     let failed = std::thread::scope(|scope| {
         let threads: Vec<_> = sessions
             .iter_mut()
-            .enumerate()
-            .map(|(n, session)| {
+            .map(|session| {
                 scope.spawn(move || {
-                    flood(
-                        session,
-                        &format!("p-{round}-{n}"),
-                        each,
-                        IN_FLIGHT / SENDERS,
-                    )
-                    .map_err(|error| error.to_string())
+                    pipeline(session, each, IN_FLIGHT / SENDERS, line)
+                        .map_err(|error| error.to_string())
                 })
             })
             .collect();
@@ -113,12 +103,6 @@ fn parallel_rate(sessions: &mut [Client], round: usize, messages: usize) -> Outc
         Some(error) => Err(error.into()),
         None => Ok(all as f64 / began.elapsed().as_secs_f64()),
     }
-}
-
-/// Sends `messages`, never more than `in_flight` unacknowledged; returns when all are accepted.
-fn flood(session: &mut Client, id: &str, messages: usize, in_flight: usize) -> Outcome<()> {
-    let send = |n: usize| line(id, n);
-    pipeline(session, messages, in_flight, send)
 }
 
 /// Writes the lines `make` gives, never more than `in_flight` unacknowledged; returns when all
