@@ -61,7 +61,7 @@ impl Hub {
         let missed = std::mem::take(&mut session.missed);
         if extended && missed > 0 {
             let text = format!(
-                "{missed} messages came faster than this session read them and were not pushed. relay_inbox has the direct ones."
+                "Messages came faster than this session read them: {missed} were not pushed. relay_inbox has the direct ones."
             );
             self.notice(t, conn, text, false);
         }

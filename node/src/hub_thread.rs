@@ -369,6 +369,8 @@ impl Body {
             } => {
                 let ok = false;
                 waiting.push_back(Input::Flushed { conn, tag, ok });
+                // It was not the client that was slow.
+                waiting.push_back(Input::Drained { conn });
                 false
             }
             _ => true,
