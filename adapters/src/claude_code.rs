@@ -27,7 +27,7 @@ pub(crate) const CLAUDE_CODE: Assistant = Assistant {
 /// What a session says of itself in `sessions/<pid>.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionFile {
-    /// The session's own name.
+    /// The session's own name, given by its user.
     pub name: Option<String>,
     /// Its inbox socket.
     pub inbox_socket: Option<PathBuf>,
@@ -58,8 +58,11 @@ impl SessionFile {
             let text = value.get(key)?.as_str()?.trim();
             (!text.is_empty()).then(|| text.to_owned())
         };
+        // A name that Claude Code made up is another one after every start: mail for the session
+        // that was here before would not find this one.
+        let derived = field("nameSource").is_some_and(|source| source == "derived");
         Self {
-            name: field("name"),
+            name: field("name").filter(|_| !derived),
             inbox_socket: field("messagingSocketPath").map(PathBuf::from),
         }
     }
@@ -105,6 +108,15 @@ mod tests {
         let session = SessionFile::read(&around(dir.path()));
         assert_eq!(session.name.as_deref(), Some("api work"));
         assert_eq!(session.inbox_socket, Some("/tmp/cc/41.sock".into()));
+    }
+
+    #[test]
+    fn a_name_that_claude_code_made_up_is_no_name() {
+        let name = |source| {
+            SessionFile::parse(&format!(r#"{{"name":"api-7d","nameSource":"{source}"}}"#)).name
+        };
+        assert_eq!(name("derived"), None);
+        assert_eq!(name("user").as_deref(), Some("api-7d"));
     }
 
     #[test]
