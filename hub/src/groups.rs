@@ -306,20 +306,20 @@ impl Hub {
         self.answer(t, caller, line);
     }
 
-    /// Takes over a group of the reference; returns whether it is new here.
-    pub(crate) fn adopt_group(
+    /// Adds an empty group, if there is room for one more.
+    pub(crate) fn add_group(
         &mut self,
         t: &mut Turn<'_, impl Store>,
         name: Name,
         admin: Address,
-    ) -> Done<bool> {
-        if self.groups.by_name.contains_key(&name) {
-            return Ok(false);
-        }
+    ) -> Done {
         if self.groups.by_name.len() >= limits::GROUPS {
             return refuse(
                 ErrorCode::BadArgs,
-                format!("There are {} groups already, the limit.", limits::GROUPS),
+                format!(
+                    "There are {} groups already, the limit; delete one first.",
+                    limits::GROUPS
+                ),
             );
         }
         self.groups.last += 1;
@@ -339,7 +339,12 @@ impl Hub {
             in_flight: BTreeMap::new(),
         };
         self.groups.by_name.insert(name, group);
-        Ok(true)
+        Ok(())
+    }
+
+    /// Returns whether there is a group of this name.
+    pub(crate) fn has_group(&self, name: &Name) -> bool {
+        self.groups.by_name.contains_key(name)
     }
 
     /// Adds an old entry to an adopted group.

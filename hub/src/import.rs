@@ -71,7 +71,7 @@ impl Hub {
                 "A group has at most 256 members and 500 entries.",
             );
         }
-        if !self.adopt_group(t, name.clone(), admin.clone())? {
+        if self.has_group(&name) {
             self.answer(
                 t,
                 caller,
@@ -83,6 +83,7 @@ impl Hub {
             );
             return Ok(());
         }
+        self.add_group(t, name.clone(), admin.clone())?;
         let taken = import.messages.len();
         for entry in import.messages {
             let from =
@@ -109,10 +110,15 @@ impl Hub {
     }
 }
 
-fn imported(key: crate::MessageKey, owner: &Name, message: ImportMessage) -> Done<MessageRow> {
-    Ok(MessageRow {
+fn imported(
+    key: crate::MessageKey,
+    owner: &Name,
+    from: Address,
+    message: ImportMessage,
+) -> MessageRow {
+    MessageRow {
         key,
-        from: Address::parse(&message.from, "A sender's name")?,
+        from,
         to: Address::local(owner.clone()),
         msg_id: message.msg_id,
         kind: MessageKind::Message,
@@ -125,5 +131,5 @@ fn imported(key: crate::MessageKey, owner: &Name, message: ImportMessage) -> Don
         pushed: None,
         read: None,
         answered: None,
-    })
+    }
 }

@@ -102,7 +102,7 @@ impl Hub {
         // Names may have changed since; the id and the text have not.
         let (same, state) = match &found {
             Found::Message(row) => (row.text == draft.text, self.state_of(row)),
-            Found::Gone(_) => (true, DeliveryState::Read),
+            Found::Gone(gone) => (true, gone.state()),
             Found::Group(_) => (false, DeliveryState::Stored),
         };
         if !same {

@@ -37,7 +37,7 @@ impl Hub {
             draft.to = asker.row.name.clone();
             draft.kind = MessageKind::Reply;
             draft.ask_id = Some(id.to_owned());
-            return self.accept(t, caller, draft);
+            return self.accept_reply(t, caller, draft);
         }
         match t.store.find(id)? {
             Some(Found::Message(row)) if Some(row.key.mailbox) == self.mail.id(&me) => {
@@ -52,7 +52,7 @@ impl Hub {
                     return Err(gone.from.unknown_hub().into());
                 }
                 draft.to = gone.from.name;
-                self.accept(t, caller, draft)
+                self.accept_reply(t, caller, draft)
             }
             Some(Found::Group(_)) => {
                 Err(unknown_ask("That is a group message; answer in the group with relay_group_send.").into())
@@ -63,6 +63,24 @@ impl Hub {
             )
             .into()),
         }
+    }
+
+    /// Takes a reply in. A version "5" client that gave no request id waits for no answer: the
+    /// reference gives none, and a client that matches answers by their order would take it for
+    /// the answer to something else.
+    fn accept_reply(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        draft: Draft,
+    ) -> Done {
+        if caller.req_id.is_some() || self.extended(caller.conn) {
+            return self.accept(t, caller, draft);
+        }
+        let row = self.store_message(t, draft)?;
+        // Not pushed: it is in the mailbox.
+        let _ = self.push_message(t, &row, None, false);
+        Ok(())
     }
 
     /// Answers a message that is still in the mailbox: it is read and answered by that.
@@ -78,7 +96,7 @@ impl Hub {
             .clone()
             .unwrap_or_else(|| format!("m-{}", self.ids.uuid()));
         draft.msg_id = Some(by.clone());
-        self.accept(t, caller, draft)?;
+        self.accept_reply(t, caller, draft)?;
         if row.answered.is_none() {
             self.write(
                 t,

@@ -193,14 +193,20 @@ impl Hub {
                         "The recipient fetched or answered it.".into(),
                     ));
                 }
-                let left =
-                    "Left the mailbox, which keeps a bounded number of messages; its text is gone.";
-                steps.push(step(gone.left, "left_mailbox", left.into()));
-                let state = if gone.read.is_some() {
-                    DeliveryState::Read
-                } else {
-                    DeliveryState::Delivered
-                };
+                let state = gone.state();
+                steps.push(match state {
+                    DeliveryState::Unknown => step(
+                        gone.left,
+                        "expired",
+                        "Nobody of this name came to fetch it; its text is gone.".into(),
+                    ),
+                    _ => step(
+                        gone.left,
+                        "left_mailbox",
+                        "Left the mailbox, which keeps a bounded number of messages; its text is gone."
+                            .into(),
+                    ),
+                });
                 MessageTrace {
                     msg_id: gone.msg_id,
                     kind: gone.kind,
@@ -292,6 +298,8 @@ impl Hub {
                 "pushed",
                 format!("By {path}: {word}{why}."),
             ));
+        } else if row.read.is_some() {
+            // Fetched without having been pushed.
         } else if !self.sessions.contains_key(now) {
             steps.push(TraceStep {
                 ts: None,

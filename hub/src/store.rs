@@ -124,6 +124,8 @@ pub struct GoneRow {
     pub ts: u64,
     /// When it was read, in ms.
     pub read: Option<u64>,
+    /// A push path had confirmed it.
+    pub handed: bool,
     /// When it left, in ms.
     pub left: u64,
 }

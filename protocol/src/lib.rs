@@ -6,6 +6,7 @@
 //! [`HubLine`] (hub to client).
 
 mod address;
+mod decode;
 mod error;
 mod framing;
 pub mod limits;
@@ -16,6 +17,7 @@ mod sanitize;
 mod time;
 
 pub use address::{Address, HubId, Name};
+pub use decode::{decode_request, replace_lone_surrogates};
 pub use error::{ErrorCode, Refusal};
 pub use framing::{Framed, LineFramer};
 pub use line::{
@@ -27,7 +29,7 @@ pub use message::{
 };
 pub use request::{
     GroupRequest, ImportGroup, ImportMailbox, ImportMessage, ImportText, Incoming, Register,
-    Request, Scope, SendMessage, decode_request, replace_lone_surrogates,
+    Request, Scope, SendMessage,
 };
 pub use sanitize::{fence, header_line, visible};
 pub use time::{iso_ms, parse_iso_ms};

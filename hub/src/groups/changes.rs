@@ -1,12 +1,10 @@
 //! Making a group, its membership, its end: what changes who may read and write.
 
-use super::Group;
 use crate::clients::Caller;
 use crate::hub::{Done, Fail, Turn, refuse};
 use crate::mail::Draft;
-use crate::{GroupId, GroupRow, Hub, Store, Write};
+use crate::{Hub, Store, Write};
 use ecorelay_protocol::{Address, ErrorCode, HubLine, MessageKind, Name, limits};
-use std::collections::BTreeMap;
 
 impl Hub {
     pub(super) fn group_create(
@@ -17,19 +15,10 @@ impl Hub {
         name: Name,
         members: &[String],
     ) -> Done {
-        if self.groups.by_name.contains_key(&name) {
+        if self.has_group(&name) {
             return refuse(
                 ErrorCode::BadArgs,
                 format!("A group \"{name}\" exists already; choose another name."),
-            );
-        }
-        if self.groups.by_name.len() >= limits::GROUPS {
-            return refuse(
-                ErrorCode::BadArgs,
-                format!(
-                    "There are {} groups already, the limit; delete one first.",
-                    limits::GROUPS
-                ),
             );
         }
         let mut addresses = vec![me.clone()];
@@ -48,23 +37,7 @@ impl Hub {
                 ),
             );
         }
-        self.groups.last += 1;
-        let row = GroupRow {
-            id: GroupId(self.groups.last),
-            uid: self.ids.uuid(),
-            name: name.clone(),
-            admin: me.clone(),
-            created: t.now,
-        };
-        self.write(t, Write::PutGroup(row.clone()))?;
-        let group = Group {
-            row,
-            members: BTreeMap::new(),
-            last_id: 0,
-            first_id: 1,
-            in_flight: BTreeMap::new(),
-        };
-        self.groups.by_name.insert(name.clone(), group);
+        self.add_group(t, name.clone(), me.clone())?;
         for address in &addresses {
             self.add_member(t, &name, address.clone())?;
         }
