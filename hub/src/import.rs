@@ -16,10 +16,14 @@ impl Hub {
         import: ImportMailbox,
     ) -> Done {
         let owner = Name::parse(&import.owner, "The owner's name")?;
+        // All senders first: a refusal leaves nothing half taken over.
+        let senders = import.messages.iter();
+        let senders = senders.map(|message| Address::parse(&message.from, "A sender's name"));
+        let senders: Vec<Address> = senders.collect::<Result<_, _>>()?;
         let mailbox = self.own_mailbox(t, &owner)?;
         self.save_mailboxes(t)?;
         let (mut taken, mut known) = (0, 0);
-        for message in import.messages {
+        for (message, from) in import.messages.into_iter().zip(senders) {
             if message.msg_id.len() > limits::ID_CHARS || message.text.len() > limits::TEXT_BYTES {
                 continue;
             }
@@ -30,7 +34,7 @@ impl Hub {
             self.make_room(t, mailbox)?;
             let key = self.next_key(mailbox);
             let read = message.read.then_some(t.now);
-            let row = imported(key, &owner, message)?;
+            let row = imported(key, &owner, from, message);
             self.write(t, Write::AppendMessage(Box::new(row)))?;
             if let Some(ts) = read {
                 self.write(

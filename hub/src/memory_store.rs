@@ -107,7 +107,7 @@ impl Tables {
                     to: row.to.clone(),
                     ts: row.ts,
                     read: row.read,
-                    handed: is_handed(row),
+                    handed: is_handed(&row),
                     left: ts,
                 };
                 self.gone.insert(row.msg_id.clone(), gone);

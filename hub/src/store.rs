@@ -1,7 +1,9 @@
 //! What the brain needs of a store: a few reads and a list of writes. The body opens and ends
 //! the transactions; inside one, reads see the writes before them.
 
-use ecorelay_protocol::{Address, GroupEntryType, HubId, MessageKind, Name, PushResult};
+use ecorelay_protocol::{
+    Address, DeliveryState, GroupEntryType, HubId, MessageKind, Name, PushResult,
+};
 
 /// A mailbox: stable while names come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,6 +130,18 @@ pub struct GoneRow {
     pub handed: bool,
     /// When it left, in ms.
     pub left: u64,
+}
+
+impl GoneRow {
+    /// Returns where it was when it left. Mail leaves unread and unconfirmed only where nobody
+    /// of its recipient's name ever came.
+    pub(crate) fn state(&self) -> DeliveryState {
+        match (self.read, self.handed) {
+            (Some(_), _) => DeliveryState::Read,
+            (None, true) => DeliveryState::Delivered,
+            (None, false) => DeliveryState::Unknown,
+        }
+    }
 }
 
 /// What the store knows of a message id.

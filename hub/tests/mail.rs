@@ -227,8 +227,11 @@ fn a_name_never_seen_is_said_to_be_unknown_with_near_matches() {
 fn mail_for_a_name_that_never_comes_expires_and_is_bounded() {
     let mut w = World::new();
     let a = w.v5("a");
+    let mut id = Value::Null;
     for n in 0..1_000 {
-        assert_eq!(w.ask(a, send(&format!("typo{n}"), "x"))["status"], "queued");
+        let ack = w.ask(a, send(&format!("typo{n}"), "x"));
+        assert_eq!(ack["status"], "queued");
+        id = ack["msg_id"].clone();
     }
     assert_eq!(w.ask(a, send("one-more", "x"))["code"], "mailbox_error");
     let known = w.v5("known");
@@ -236,8 +239,12 @@ fn mail_for_a_name_that_never_comes_expires_and_is_bounded() {
     w.gone(known);
     w.gone(a);
     w.pass(8 * 86_400_000);
-    let a = w.v5("a");
+    let a = w.v6("a");
     assert_eq!(w.ask(a, send("one-more", "x"))["status"], "queued");
+    // No more is said of it than is known: nobody ever got it.
+    let trace = w.ask(a, json!({"type":"why","msg_id":id}))["trace"].clone();
+    assert_eq!(trace["state"], "unknown");
+    assert_eq!(trace["steps"][1]["step"], "expired");
 }
 
 #[test]
@@ -302,6 +309,21 @@ fn a_broadcast_is_answered_to_its_asker_live_or_gone() {
         ),
         (Some("late"), Some("reply"), Some("bc:c"))
     );
+}
+
+#[test]
+fn a_version_5_reply_without_a_request_id_gets_no_answer_unless_it_is_refused() {
+    let mut w = World::new();
+    let (a, b) = (w.v5("a"), w.v5("b"));
+    w.send(a, send("b", "q"));
+    let id = w.take_type(b, "incoming_message").remove(0)["msg_id"].clone();
+    w.take(b);
+    w.send(b, json!({"type":"reply","ask_id":id,"text":"r"}));
+    assert!(w.take(b).is_empty());
+    assert_eq!(w.take_type(a, "incoming_message")[0]["reply_to"], id);
+    // One who gives an id waits for an answer.
+    let ack = w.ask(b, json!({"type":"reply","ask_id":id,"text":"r"}));
+    assert_eq!(ack["type"], "send_ack");
 }
 
 #[test]
@@ -478,4 +500,23 @@ fn an_answer_to_another_hub_never_goes_to_a_namesake_here() {
     let refused = w.ask(b, json!({"type":"reply","ask_id":"m-old","text":"a"}));
     assert_eq!(refused["code"], "peer_not_found");
     assert!(w.inbox(web).is_empty());
+}
+
+#[test]
+fn a_mailbox_that_cannot_be_imported_whole_is_not_begun() {
+    let mut w = World::new();
+    let b = w.v6("b");
+    let good = json!({"msg_id":"m-1","from":"a","text":"q","ts":1});
+    let bad = json!({"msg_id":"m-2","from":"not a name","text":"q","ts":2});
+    let import = |messages: Value| json!({"type":"import_mailbox","owner":"b","messages":messages});
+    let refused = w.ask(b, import(json!([good, bad])));
+    assert_eq!(refused["code"], "bad_args");
+    let page = w.ask(b, json!({"type":"inbox"}));
+    assert_eq!(
+        (&page["messages"], &page["remaining"]),
+        (&json!([]), &json!(0))
+    );
+    assert_eq!(w.ask(b, import(json!([good])))["taken"], 1);
+    let page = w.ask(b, json!({"type":"inbox"}));
+    assert_eq!(page["remaining"], 0);
 }

@@ -19,7 +19,7 @@ macro_rules! message_columns {
 /// The columns of a gone message, in the order [`gone`] reads them.
 macro_rules! gone_columns {
     () => {
-        "msg_id, kind, sender, recipient, ts, read, left_at"
+        "msg_id, kind, sender, recipient, ts, read, left_at, handed"
     };
 }
 
@@ -202,6 +202,7 @@ pub(super) fn gone(row: &Row<'_>) -> rusqlite::Result<GoneRow> {
         ts: number(row, 4)?,
         read: optional_number(row, 5)?,
         left: number(row, 6)?,
+        handed: row.get(7)?,
     })
 }
 

@@ -15,7 +15,8 @@ pub(super) const APPLICATION_ID: i64 = 0x4563_526C;
 /// The schema this program writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -101,7 +102,11 @@ CREATE TABLE group_entries (
     body       TEXT NOT NULL
 );
 CREATE INDEX group_entries_sender ON group_entries (sender);
-"];
+",
+    "
+ALTER TABLE gone ADD COLUMN handed INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// Refuses a file that is not ours or newer than we are. Reads only.
 pub(super) fn check(conn: &Connection, path: &Path) -> Result<(), OpenError> {

@@ -376,6 +376,34 @@ fn the_files_are_the_users_alone() {
 }
 
 #[test]
+fn an_older_store_is_brought_up_to_date_and_keeps_its_mail() {
+    let (_dir, path) = fresh();
+    let mut store = SqliteStore::open(&path).unwrap();
+    store.begin();
+    append(&mut store, 1, "old".into()).unwrap();
+    store.commit().unwrap();
+    store.close().unwrap();
+    // As version 1 left it.
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch("ALTER TABLE gone DROP COLUMN handed; PRAGMA user_version = 1")
+        .unwrap();
+    conn.close().unwrap();
+
+    let mut store = SqliteStore::open(&path).unwrap();
+    let version = store
+        .conn
+        .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    assert_eq!(version.unwrap(), SCHEMA_VERSION);
+    store.begin();
+    let count = store.write(Write::DeleteMailbox {
+        id: MailboxId(1),
+        ts: 5,
+    });
+    assert_eq!(count.unwrap(), 1);
+    store.commit().unwrap();
+}
+
+#[test]
 fn a_newer_store_is_refused_and_left_alone() {
     let (_dir, path) = fresh();
     let store = SqliteStore::open(&path).unwrap();

@@ -176,7 +176,8 @@ impl SqliteStore {
         for id in &ids {
             self.run(
                 "INSERT OR REPLACE INTO gone \
-                 SELECT msg_id, kind, sender, recipient, ts, read, ?2 FROM messages WHERE id = ?1",
+                 SELECT msg_id, kind, sender, recipient, ts, read, ?2, push_result IS 0 \
+                 FROM messages WHERE id = ?1",
                 [*id, int(ts)],
             )?;
             self.run("DELETE FROM messages WHERE id = ?1", [*id])?;
