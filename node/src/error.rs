@@ -53,7 +53,7 @@ pub enum NodeError {
         source: std::io::Error,
     },
     /// A file or the system refused something else.
-    #[error("{action} {path}: {source}. The data directory must be writable for you")]
+    #[error("{action} {path}: {source}. {}", remedy(.source))]
     Io {
         /// What was tried, such as "cannot lock".
         action: &'static str,
@@ -67,4 +67,11 @@ pub enum NodeError {
         "the hub ended because of a bug; its last words are in the logs folder of the data directory. No accepted message is lost. Start it again with: ecorelay node start"
     )]
     Died,
+}
+
+fn remedy(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::StorageFull => "Free some space on the disk of the data directory",
+        _ => "The data directory must be writable for you",
+    }
 }

@@ -13,7 +13,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async, client_async_with_config};
 
 type Socket = WebSocketStream<TcpStream>;
@@ -169,6 +170,23 @@ async fn a_frame_that_is_too_large_closes_with_1009() {
     let _ = tokio::time::timeout(std::time::Duration::from_secs(1), socket.flush()).await;
     assert_eq!(farewell(&mut socket).await.0, 1009);
     assert!(home.client().await.is_answered().await);
+}
+
+#[tokio::test]
+async fn a_client_that_closes_is_answered_with_a_close() {
+    let home = Home::new();
+    let (_node, port, token) = start(&home).await;
+    let mut socket = connect(port).await;
+    send(&mut socket, json!({ "auth": token }).to_string()).await;
+    send(&mut socket, json!({"type":"ping"}).to_string()).await;
+    assert_eq!(line(&mut socket).await["type"], "pong");
+    let normal = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "done".into(),
+    };
+    soon("room", socket.close(Some(normal))).await.unwrap();
+    assert_eq!(farewell(&mut socket).await.0, 1000);
+    assert!(soon("the end", socket.next()).await.is_none());
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::machine::TryParse as _;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -266,7 +266,11 @@ async fn write_all(
         code,
         reason: Utf8Bytes::default(),
     });
-    sink.send(Message::Close(frame)).await
+    match sink.send(Message::Close(frame)).await {
+        // The client closed first: what it still gets is the answer to that.
+        Err(Error::Protocol(ProtocolError::SendAfterClosing)) => sink.flush().await,
+        sent => sent,
+    }
 }
 
 #[cfg(test)]

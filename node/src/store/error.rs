@@ -85,6 +85,12 @@ impl OpenError {
                 Self::NotWritable { path, detail }
             }
             Some(ErrorCode::DiskFull) => Self::Full { path },
+            // The index of the log cannot grow: what SQLite says instead of "full".
+            _ if error.sqlite_error().map(|e| e.extended_code)
+                == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
+            {
+                Self::Full { path }
+            }
             _ => Self::Other { path, detail },
         }
     }

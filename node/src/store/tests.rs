@@ -444,6 +444,15 @@ fn a_damaged_store_is_refused_and_left_alone() {
 
 #[test]
 fn damage_inside_is_found_after_a_crash() {
+    damage_inside_is_found(true);
+}
+
+#[test]
+fn damage_inside_is_found_after_a_clean_end() {
+    damage_inside_is_found(false);
+}
+
+fn damage_inside_is_found(crashed: bool) {
     let (_dir, path) = fresh();
     let mut store = SqliteStore::open(&path).unwrap();
     store.begin();
@@ -455,14 +464,20 @@ fn damage_inside_is_found_after_a_crash() {
         .conn
         .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
         .unwrap();
-    drop(store);
+    if crashed {
+        drop(store);
+    } else {
+        store.close().unwrap();
+    }
     let mut bytes = std::fs::read(&path).unwrap();
     for page in bytes.chunks_mut(4096).skip(3).step_by(5) {
         page[..64].fill(0xA5);
     }
     std::fs::write(&path, &bytes).unwrap();
-    // The log still has the good pages: without it, the damage is what counts.
-    std::fs::write(wal(&path), [0; 40]).unwrap();
+    if crashed {
+        // The log still has the good pages: without it, the damage is what counts.
+        std::fs::write(wal(&path), [0; 40]).unwrap();
+    }
     let error = SqliteStore::open(&path).unwrap_err();
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
     assert!(std::fs::read(&path).unwrap() == bytes);
