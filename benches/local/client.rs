@@ -125,7 +125,7 @@ fn is(line: &[u8], kind: &str) -> bool {
 
 /// Returns a fresh message id, as channels make them.
 pub(crate) fn message_id() -> String {
-    format!("m-{}", uuid::Uuid::new_v4())
+    format!("m-{}", uuid::Uuid::now_v7())
 }
 
 /// Returns a `send` line.

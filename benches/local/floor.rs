@@ -1,10 +1,13 @@
 //! The floors that need another process: this program again, in a hidden role.
 //!
 //! [`Relay`] passes what one client writes on to others, with nothing between its reads and its
-//! writes: what any hub needs at the least. [`answerer`] is a process that answers one line.
+//! writes: what any hub needs at the least. One that keeps a journal then syncs what it passed on
+//! and only then answers the source: the least for a hub that promises to lose nothing.
+//! [`answerer`] is a process that answers one line.
 
 use crate::Outcome;
 use crate::client::Client;
+use crate::disk::Journal;
 use std::io::{BufRead, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -13,12 +16,16 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const RELAY: &str = "--floor-relay";
+/// The relay keeps a journal.
+const KEEPS: &str = "keeps";
 const ANSWER: &str = "--floor-answer";
 
 /// Plays the hidden role that the arguments name, if they do.
 pub(crate) fn role(arguments: &[String]) -> Option<ExitCode> {
     let played = match arguments {
-        [role, socket, sinks] if role == RELAY => relay(Path::new(socket), sinks),
+        [role, socket, sinks, keeps] if role == RELAY => {
+            relay(Path::new(socket), sinks, keeps == KEEPS)
+        }
         [role] if role == ANSWER => answer(),
         _ => return None,
     };
@@ -32,7 +39,8 @@ pub(crate) fn role(arguments: &[String]) -> Option<ExitCode> {
 }
 
 /// Accepts the source, then the sinks; passes on until the source closes.
-fn relay(socket: &Path, sinks: &str) -> Outcome<()> {
+fn relay(socket: &Path, sinks: &str, keeps: bool) -> Outcome<()> {
+    let mut journal = keeps.then(Journal::create).transpose()?;
     let listener = UnixListener::bind(socket)?;
     let (mut source, _) = listener.accept()?;
     let sinks: usize = sinks.parse()?;
@@ -50,6 +58,10 @@ fn relay(socket: &Path, sinks: &str) -> Outcome<()> {
         }
         for sink in &mut sinks {
             sink.write_all(&buffer[..n])?;
+        }
+        if let Some(journal) = &mut journal {
+            journal.append(&buffer[..n])?;
+            source.write_all(b"kept\n")?;
         }
     }
 }
@@ -82,11 +94,21 @@ pub(crate) struct Relay {
 impl Relay {
     /// Starts a relay to this many sinks; without any it answers its source.
     pub(crate) fn start(sinks: usize) -> Outcome<Self> {
+        Self::spawn(sinks, "forgets")
+    }
+
+    /// Starts a relay to one sink that keeps a journal.
+    pub(crate) fn start_keeping() -> Outcome<Self> {
+        Self::spawn(1, KEEPS)
+    }
+
+    fn spawn(sinks: usize, keeps: &str) -> Outcome<Self> {
         let folder = TempDir::new()?;
         let socket = folder.path().join("relay.sock");
         let mut child = Command::new(std::env::current_exe()?)
             .args([RELAY.as_ref(), socket.as_os_str()])
             .arg(sinks.to_string())
+            .arg(keeps)
             .stdin(Stdio::null())
             .spawn()?;
         let connected = connect(&socket, &mut child, sinks);
@@ -113,6 +135,15 @@ impl Relay {
             sink.read()?;
         }
         Ok(began.elapsed())
+    }
+
+    /// Sends a line through a relay that keeps a journal; returns the times until the sink has
+    /// it and until the source knows that it is on the disk.
+    pub(crate) fn keep(&mut self, line: &str) -> Outcome<(Duration, Duration)> {
+        let began = Instant::now();
+        let passed = self.pass(line)?;
+        self.source.read()?;
+        Ok((passed, began.elapsed()))
     }
 }
 

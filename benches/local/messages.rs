@@ -13,67 +13,136 @@ use std::time::{Duration, Instant};
 /// Messages before the clock counts.
 const WARM_UP: usize = 20;
 
+/// What is sent through.
+struct Ways {
+    sender: Client,
+    receiver: Client,
+    relay: Relay,
+    keeping: Relay,
+    journal: Journal,
+}
+
+/// The medians of each round.
+#[derive(Default)]
+struct Numbers {
+    echo: Series,
+    kept_push: Series,
+    kept_ack: Series,
+    append: Series,
+    push: Series,
+    live_ack: Series,
+    stored_ack: Series,
+}
+
 /// Measures push and durable acknowledgement of 200-byte texts.
 pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
     let hub = Hub::start()?;
-    let mut relay = Relay::start(1)?;
-    let mut journal = Journal::create()?;
-    let mut sender = hub.session("sender")?;
-    let mut receiver = hub.session("receiver")?;
     hub.absent("absent")?;
-    let text = "x".repeat(200);
-
-    let (mut echo, mut append) = <(Series, Series)>::default();
-    let (mut push, mut live, mut stored) = <(Series, Series, Series)>::default();
+    let mut ways = Ways {
+        sender: hub.session("sender")?,
+        receiver: hub.session("receiver")?,
+        relay: Relay::start(1)?,
+        keeping: Relay::start_keeping()?,
+        journal: Journal::create()?,
+    };
+    let mut numbers = Numbers::default();
     for _ in 0..plan.rounds {
-        let times = |plan: &Plan| Vec::<Duration>::with_capacity(plan.samples);
-        let (mut echoes, mut appends) = (times(plan), times(plan));
-        let (mut pushes, mut lives, mut storeds) = (times(plan), times(plan), times(plan));
-        for _ in 0..plan.samples + WARM_UP {
-            let line = send_line("receiver", &message_id(), &text);
-            echoes.push(relay.pass(&line)?);
-        }
-        for _ in 0..plan.samples + WARM_UP {
-            let id = message_id();
-            let (pushed, acked) = exchange(&mut sender, &mut receiver, &id, &text)?;
-            pushes.push(pushed);
-            lives.push(acked);
-        }
-        for _ in 0..plan.samples + WARM_UP {
-            let line = send_line("absent", &message_id(), &text);
-            appends.push(journal.append(line.as_bytes())?);
-        }
-        for _ in 0..plan.samples + WARM_UP {
-            let line = send_line("absent", &message_id(), &text);
-            storeds.push(acknowledged(&mut sender, &line)?);
-        }
-        echo.add_times(&echoes[WARM_UP..]);
-        push.add_times(&pushes[WARM_UP..]);
-        append.add_times(&appends[WARM_UP..]);
-        live.add_times(&lives[WARM_UP..]);
-        stored.add_times(&storeds[WARM_UP..]);
+        round(plan, &mut ways, &mut numbers)?;
     }
-    table.add(Row {
-        what: "send → push at the other session, 200 B, p50".into(),
-        unit: Unit::Time,
-        subject: push,
-        floor: Some(("two-hop socket echo", echo)),
-        budgets: vec![Budget::RatioAtMost(3.0)],
-    });
-    let floor = Some(("append + fdatasync", append));
-    for (what, subject) in [
-        ("send → durable ack, recipient confirms at once, p50", live),
-        ("send → durable ack, recipient offline, p50", stored),
+    add_rows(numbers, table);
+    Ok(())
+}
+
+fn round(plan: &Plan, ways: &mut Ways, numbers: &mut Numbers) -> Outcome<()> {
+    let text = "x".repeat(200);
+    let live = || send_line("receiver", &message_id(), &text);
+    let absent = || send_line("absent", &message_id(), &text);
+    let Ways {
+        sender,
+        receiver,
+        relay,
+        keeping,
+        journal,
+    } = ways;
+
+    numbers
+        .echo
+        .add_times(&timed(plan, || relay.pass(&live()))?);
+    let (passed, kept) = split(timed(plan, || keeping.keep(&live()))?);
+    numbers.kept_push.add_times(&passed);
+    numbers.kept_ack.add_times(&kept);
+    let both = timed(plan, || exchange(sender, receiver, &message_id(), &text))?;
+    let (pushed, acked) = split(both);
+    numbers.push.add_times(&pushed);
+    numbers.live_ack.add_times(&acked);
+
+    let appended = timed(plan, || journal.append(absent().as_bytes()))?;
+    numbers.append.add_times(&appended);
+    let stored = timed(plan, || acknowledged(sender, &absent()))?;
+    numbers.stored_ack.add_times(&stored);
+    Ok(())
+}
+
+/// Repeats something and returns what each time gave, without the first few.
+fn timed<T>(plan: &Plan, mut once: impl FnMut() -> Outcome<T>) -> Outcome<Vec<T>> {
+    for _ in 0..WARM_UP {
+        once()?;
+    }
+    (0..plan.samples).map(|_| once()).collect()
+}
+
+fn split(pairs: Vec<(Duration, Duration)>) -> (Vec<Duration>, Vec<Duration>) {
+    pairs.into_iter().unzip()
+}
+
+fn add_rows(numbers: Numbers, table: &mut Table) {
+    let push = "send → push at the other session, 200 B, p50";
+    let live = "send → durable ack, recipient confirms at once, p50";
+    let stored = "send → durable ack, recipient offline, p50";
+    let append = ("append + fdatasync", numbers.append);
+    for (what, subject, floor, budgets) in [
+        (
+            push,
+            numbers.push.clone(),
+            ("two-hop socket echo", numbers.echo),
+            vec![Budget::RatioAtMost(3.0)],
+        ),
+        (
+            push,
+            numbers.push,
+            (
+                "echo by a relay that syncs each message after it",
+                numbers.kept_push,
+            ),
+            vec![],
+        ),
+        (
+            live,
+            numbers.live_ack.clone(),
+            append.clone(),
+            vec![Budget::RatioAtMost(1.5)],
+        ),
+        (
+            live,
+            numbers.live_ack,
+            ("answer of that relay", numbers.kept_ack),
+            vec![],
+        ),
+        (
+            stored,
+            numbers.stored_ack,
+            append,
+            vec![Budget::RatioAtMost(1.5)],
+        ),
     ] {
         table.add(Row {
             what: what.into(),
             unit: Unit::Time,
             subject,
-            floor: floor.clone(),
-            budgets: vec![Budget::RatioAtMost(1.5)],
+            floor: Some(floor),
+            budgets,
         });
     }
-    Ok(())
 }
 
 /// Sends to a session that confirms at once; returns the times until it has the message and until

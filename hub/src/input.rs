@@ -81,7 +81,8 @@ pub struct Warning {
 
 /// A source of random ids; a seeded one in tests.
 pub trait Ids: Send {
-    /// Returns a fresh UUID (version 4) as text.
+    /// Returns a fresh UUID as text; best one that is ordered by time (version 7), for the sake
+    /// of the store's index.
     fn uuid(&mut self) -> String;
 }
 
