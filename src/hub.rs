@@ -109,8 +109,9 @@ impl From<ClientError> for CliError {
             ClientError::Lost { sent: false } => {
                 Self::no_hub(error.to_string()).hint("Run the command again.")
             }
-            ClientError::NoAnswer(_) => Self::no_hub(error.to_string())
-                .hint("`ecorelay doctor` finds out why; `ecorelay node restart` starts it anew."),
+            ClientError::NoAnswer(_) => {
+                Self::no_hub(error.to_string()).hint("`ecorelay doctor` finds out why.")
+            }
             ClientError::HubUnreachable(text) | ClientError::HubCannotStart(text) => {
                 let text = ecorelay_protocol::visible(&text);
                 Self::no_hub(as_sentence(text.trim().trim_end_matches('.')))

@@ -5,6 +5,7 @@
 
 mod support;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -67,6 +68,29 @@ fn a_second_hub_is_refused_and_the_first_goes_on() {
     );
     assert_eq!(a.request(json!({"type": "ping"}))["type"], "pong");
     assert!(hub.runs());
+}
+
+#[test]
+fn a_silent_program_in_the_sockets_place_is_replaced() {
+    let home = TestHome::new();
+    std::fs::create_dir_all(home.data()).unwrap();
+    let _silent = std::os::unix::net::UnixListener::bind(home.socket()).unwrap();
+    home.run(&["send", "bob", "hi"]).expect_code(0);
+    assert_eq!(home.hubs().len(), 1);
+}
+
+#[test]
+fn a_hub_that_hangs_is_named_and_how_to_end_it() {
+    let home = TestHome::new();
+    let hub = home.hub();
+    let pid = hub.pid();
+    let process = home.hubs().pop().unwrap();
+    process.kill(Signal::STOP);
+    let refused = home.run(&["node", "restart", "--json"]).expect_code(3);
+    let message = refused.json()["message"].to_string();
+    process.kill(Signal::CONT);
+    assert!(message.contains(&format!("`kill -9 {pid}`")), "{message}");
+    home.run(&["peers"]).expect_code(0);
 }
 
 #[test]

@@ -23,6 +23,21 @@ pub(crate) fn same_user(stream: &interprocess::local_socket::tokio::Stream) -> b
     }
 }
 
+/// Returns the id of the process that listens where `stream` is connected to, where the platform
+/// tells.
+pub(crate) fn listener(stream: &interprocess::local_socket::tokio::Stream) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use interprocess::local_socket::traits::StreamCommon as _;
+        u32::try_from(stream.peer_creds().ok()?.pid()?).ok()
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = stream;
+        None
+    }
+}
+
 /// Makes the command's process independent of this one: a session of its own, so that neither
 /// Ctrl-C in this terminal nor the terminal's end reaches it.
 pub(crate) fn detach(command: &mut Command) {

@@ -6,6 +6,7 @@ use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::tokio::Stream as _;
 use interprocess::local_socket::{GenericFilePath, ToFsName as _};
 use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -28,10 +29,12 @@ pub enum ConnectError {
         path: String,
     },
     /// Something listens, but did not answer in time or hung up: a hub that starts, ends or hangs.
-    #[error("the hub on {path} does not answer; `ecorelay node restart` starts it anew")]
+    #[error("the hub on {path} does not answer{}", remedy(*.pid))]
     Silent {
         /// The socket.
         path: String,
+        /// The process that listens, where the platform tells.
+        pid: Option<u32>,
     },
     /// Something else answers.
     #[error(
@@ -69,6 +72,16 @@ impl ConnectError {
     }
 }
 
+/// Returns what to do about a hub that does not answer: it cannot be asked to end.
+fn remedy(pid: Option<u32>) -> String {
+    match pid {
+        Some(pid) => format!(
+            ". It is process {pid}: if it stays like this, `kill -9 {pid}` ends it, and the next command starts another. No accepted message is lost by that"
+        ),
+        None => "; if it stays like this, end its process".to_owned(),
+    }
+}
+
 /// Returns a connection to the running hub of this data directory; starts nothing.
 ///
 /// # Errors
@@ -76,6 +89,12 @@ impl ConnectError {
 pub async fn connect(dir: &DataDir) -> Result<HubStream, ConnectError> {
     dir.check_socket_path()?;
     let path = || dir.socket().display().to_string();
+    // 0: not known yet.
+    let listener = AtomicU32::new(0);
+    let silent = || ConnectError::Silent {
+        path: path(),
+        pid: Some(listener.load(Ordering::Relaxed)).filter(|pid| *pid != 0),
+    };
     let shake_hands = async {
         let name = dir
             .socket()
@@ -91,7 +110,7 @@ pub async fn connect(dir: &DataDir) -> Result<HubStream, ConnectError> {
                     ConnectError::NoHub { path: path() }
                 }
                 // The hub's queue of new connections is full.
-                io::ErrorKind::WouldBlock => ConnectError::Silent { path: path() },
+                io::ErrorKind::WouldBlock => silent(),
                 _ => ConnectError::Io {
                     path: path(),
                     source,
@@ -100,13 +119,14 @@ pub async fn connect(dir: &DataDir) -> Result<HubStream, ConnectError> {
         if !platform::same_user(&stream) {
             return Err(ConnectError::OtherUser { path: path() });
         }
+        listener.store(platform::listener(&stream).unwrap_or(0), Ordering::Relaxed);
         // A hub that ends hangs up: that is silence, not another kind of server.
-        let silent = |_| ConnectError::Silent { path: path() };
-        stream.write_all(PING).await.map_err(silent)?;
+        let hung_up = |_| silent();
+        stream.write_all(PING).await.map_err(hung_up)?;
         let mut answer = Vec::with_capacity(64);
         while !answer.contains(&b'\n') && answer.len() <= PONG.len() {
-            if stream.read_buf(&mut answer).await.map_err(silent)? == 0 {
-                return Err(ConnectError::Silent { path: path() });
+            if stream.read_buf(&mut answer).await.map_err(hung_up)? == 0 {
+                return Err(silent());
             }
         }
         match answer.strip_suffix(b"\n") {
@@ -116,5 +136,5 @@ pub async fn connect(dir: &DataDir) -> Result<HubStream, ConnectError> {
     };
     tokio::time::timeout(PONG_WITHIN, shake_hands)
         .await
-        .unwrap_or_else(|_| Err(ConnectError::Silent { path: path() }))
+        .unwrap_or_else(|_| Err(silent()))
 }

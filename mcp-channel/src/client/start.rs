@@ -129,28 +129,29 @@ async fn lock_or_connect(dir: &DataDir, deadline: Instant) -> Result<Turn, Clien
 
 /// Starts a hub and waits for its answer. Called by the holder of the lock only.
 async fn start(dir: &DataDir, how: &StartHub, deadline: Instant) -> Result<HubStream, ClientError> {
-    // Somebody may have started one while this process waited for the lock. A hub that listens
-    // and is silent is waited for: a second one could not take its place.
-    let mut child = match connect(dir).await {
+    // Somebody may have started one while this process waited for the lock. Where a hub listens
+    // and is silent, a second one leaves with success at once; where something else does, it
+    // takes the place.
+    let mut last = match connect(dir).await {
         Ok(stream) => return Ok(stream),
-        Err(ConnectError::NoHub { .. }) => Some(spawn(dir, how)?),
-        Err(error) if error.may_pass() => None,
+        Err(error) if error.may_pass() => error,
         Err(error) => return Err(cannot(&error)),
     };
+    let mut child = spawn(dir, how)?;
     let mut pause = LOOK_FIRST;
     loop {
         rest(&mut pause, deadline).await;
-        let last = match timeout_at(deadline, connect(dir)).await {
+        match timeout_at(deadline, connect(dir)).await {
             Ok(Ok(stream)) => {
                 reap_in_background(child);
                 return Ok(stream);
             }
             Ok(Err(error)) if !error.may_pass() => return Err(cannot(&error)),
-            Ok(Err(error)) => Some(error),
-            Err(_) => None,
-        };
-        match child.as_mut().map(Child::try_wait) {
-            Some(Ok(Some(status))) if !status.success() => {
+            Ok(Err(error)) => last = error,
+            Err(_) => {}
+        }
+        match child.try_wait() {
+            Ok(Some(status)) if !status.success() => {
                 return Err(ClientError::HubCannotStart(format!(
                     "The hub could not start ({status}). {}",
                     last_words(&words_file(dir))
@@ -158,16 +159,15 @@ async fn start(dir: &DataDir, how: &StartHub, deadline: Instant) -> Result<HubSt
             }
             // It met another hub and left with success. When that one does not listen any more
             // it is about to end, and its place becomes free.
-            Some(Ok(Some(_))) if matches!(last, Some(ConnectError::NoHub { .. })) => {
-                child = Some(spawn(dir, how)?);
+            Ok(Some(_)) if matches!(last, ConnectError::NoHub { .. }) => {
+                child = spawn(dir, how)?;
             }
             _ => {}
         }
         if Instant::now() >= deadline {
             reap_in_background(child);
-            let why = last.map_or_else(|| "no answer".to_owned(), |error| error.to_string());
             return Err(ClientError::HubUnreachable(format!(
-                "The hub was started but did not answer within {} seconds: {why}. `ecorelay doctor` finds out why.",
+                "No hub has answered for {} seconds: {last}. `ecorelay doctor` finds out why.",
                 START_WITHIN.as_secs()
             )));
         }
@@ -204,14 +204,12 @@ fn inherited(name: &str) -> bool {
 
 /// Collects the exit status of a started hub when it comes, so that it does not stay as a
 /// zombie for as long as this session lives.
-fn reap_in_background(child: Option<Child>) {
-    if let Some(mut child) = child {
-        let reaper = std::thread::Builder::new()
-            .name("reap-hub".into())
-            .stack_size(64 * 1024);
-        // Without a thread to spare, a zombie is the smaller evil.
-        drop(reaper.spawn(move || child.wait()));
-    }
+fn reap_in_background(mut child: Child) {
+    let reaper = std::thread::Builder::new()
+        .name("reap-hub".into())
+        .stack_size(64 * 1024);
+    // Without a thread to spare, a zombie is the smaller evil.
+    drop(reaper.spawn(move || child.wait()));
 }
 
 /// Where a starting hub's standard error goes. One file per data directory, emptied at every

@@ -57,7 +57,7 @@ async fn reach(dir: &DataDir, can_start: bool, findings: &mut Vec<Finding>) -> O
             findings.push(fail(
                 "hub",
                 error.sentence(),
-                "ecorelay node restart; if that does not help: ecorelay node logs -n 50",
+                "Do what it says; ecorelay node logs -n 50 shows what the hub did last.",
             ));
             return None;
         }
