@@ -4,7 +4,7 @@
 use crate::error::{CliError, ErrorKind};
 use crate::view::live::LivePage;
 use crate::view::style::{BOLD, FAIL, paint};
-use ecorelay_protocol::HubLine;
+use ecorelay_protocol::{HubLine, is_invisible};
 use serde_json::{Map, Value, json};
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -43,9 +43,10 @@ impl Output {
         Ok(out.flush()?)
     }
 
-    /// Prints one JSON document on one line.
+    /// Prints one JSON document on one line. Characters that could steer or fool a terminal are
+    /// written as escapes, which mean the same to whoever reads JSON.
     pub(crate) fn document(self, document: &Value) -> Result<(), CliError> {
-        let mut line = document.to_string();
+        let mut line = escaped(&document.to_string());
         line.push('\n');
         self.raw(line.as_bytes())
     }
@@ -143,6 +144,24 @@ impl Output {
     }
 }
 
+/// Returns JSON text with control, bidirectional and zero-width characters as escapes. Outside
+/// of its strings JSON has none of them.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        let mut units = [0; 2];
+        match c {
+            c if c.is_control() || is_invisible(c) => {
+                for unit in c.encode_utf16(&mut units) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Returns an answer of the hub under the keys of the tool result: without what belongs to
 /// the local protocol, and with `ok` where the tool has it.
 pub(crate) fn tool_result(answer: &HubLine) -> Value {
@@ -159,4 +178,20 @@ pub(crate) fn tool_result(answer: &HubLine) -> Value {
         object.insert("ok".into(), true.into());
     }
     Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn json_cannot_steer_a_terminal_and_means_the_same() {
+        let document =
+            json!({"text": "\u{1b}[31m \u{9b}2J \u{7f} \u{202e} \u{200b} \u{e0041} é 😀\n"});
+        let line = escaped(&document.to_string());
+        assert!(line.contains("é 😀") && line.contains("\\u202e"), "{line}");
+        assert!(!line.chars().any(|c| c.is_control() || is_invisible(c)));
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), document);
+    }
 }

@@ -41,7 +41,9 @@ pub fn visible(text: &str) -> String {
     out
 }
 
-fn is_invisible(c: char) -> bool {
+/// Returns whether a character shows nothing by itself, or changes what others show: zero-width,
+/// bidirectional and tag characters.
+pub fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
         | '\u{180B}'..='\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
