@@ -37,9 +37,10 @@ pub(crate) fn run(data_dir: DataDir, life: Life) -> Result<(), CliError> {
         Err(error) => {
             let sentence = as_sentence(&error.to_string());
             Err(match error {
-                NodeError::AlreadyRunning { .. } | NodeError::StoreLost(_) | NodeError::Died => {
-                    CliError::failed(sentence)
-                }
+                NodeError::AlreadyRunning { .. }
+                | NodeError::StoreLost(_)
+                | NodeError::FileLost { .. }
+                | NodeError::Died => CliError::failed(sentence),
                 _ => CliError::no_hub(sentence),
             })
         }

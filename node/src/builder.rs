@@ -4,7 +4,7 @@
 use crate::ExitReason;
 use crate::events::{self, Event, HubHandle};
 use crate::hub_thread::{self, HubSetup};
-use crate::lifecycle::{self, HubLock};
+use crate::lifecycle::{self, Footing, HubLock};
 use crate::mesh::Identity;
 use crate::node::{About, Node};
 use crate::sessions::{Door, SocketListener, WebSocketListener};
@@ -74,6 +74,11 @@ impl NodeBuilder {
         let identity = Identity::load_or_create(&dir.identity_key())?;
         let hub_id = hub_id(&self.config, &identity)?;
         let store = SqliteStore::open(&dir.store())?;
+        let footing = Footing::on(&[dir.lock(), dir.store()]).map_err(|source| NodeError::Io {
+            action: "cannot read",
+            path: dir.root().display().to_string(),
+            source,
+        })?;
         let (websocket, warning) = if self.websocket && self.config.ws_port != 0 {
             open_websocket(&dir, self.config.ws_port).await?
         } else {
@@ -119,7 +124,7 @@ impl NodeBuilder {
             listeners.spawn(websocket.run(door.clone()));
         }
         tracing::info!(hub_id = %about.hub_id, peer_id = %about.peer_id, "the hub is up");
-        let supervisor = tokio::spawn(node::supervise(thread, listeners, door, lock));
+        let supervisor = tokio::spawn(node::supervise(thread, listeners, door, lock, footing));
         Ok(Node::new(about, hub, supervisor))
     }
 }

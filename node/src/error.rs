@@ -62,6 +62,14 @@ pub enum NodeError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// A file that the hub stands on was taken from under it.
+    #[error(
+        "the hub ended because {path} was deleted or replaced while it ran; what it had accepted is where that file is. Sessions start another hub by themselves"
+    )]
+    FileLost {
+        /// Which file.
+        path: String,
+    },
     /// The hub thread ended without a word: a bug.
     #[error(
         "the hub ended because of a bug; its last words are in the logs folder of the data directory. No accepted message is lost. Start it again with: ecorelay node start"

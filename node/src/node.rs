@@ -3,7 +3,7 @@
 use crate::events::HubHandle;
 use crate::hub_thread::HubThread;
 use crate::in_process::{self, SessionBuilder, SessionError};
-use crate::lifecycle::HubLock;
+use crate::lifecycle::{Footing, HubLock};
 use crate::sessions::{CLOSE_TIME, Door};
 use crate::{ExitReason, NodeBuilder, NodeError};
 use ecorelay_config::DataDir;
@@ -124,20 +124,28 @@ pub(crate) async fn supervise(
     mut listeners: JoinSet<()>,
     door: Door,
     lock: HubLock,
+    footing: Footing,
 ) -> Result<ExitReason, NodeError> {
     let HubThread { ending, ended, .. } = thread;
-    let lost = tokio::select! {
-        _ = ending => false,
-        _ = listeners.join_next() => true,
-    };
-    if lost {
-        tracing::error!("a listener has died: the hub ends");
+    let (mut lost, mut file) = (false, None);
+    tokio::select! {
+        _ = ending => {}
+        _ = listeners.join_next() => {
+            tracing::error!("a listener has died: the hub ends");
+            lost = true;
+        }
+        path = footing.lost() => file = Some(path.display().to_string()),
+    }
+    if lost || file.is_some() {
         door.hub.stop();
     }
     listeners.shutdown().await;
     let exit = ended.await;
     let _ = timeout(CLOSE_TIME, door.all_left()).await;
     drop(lock);
+    if let Some(path) = file {
+        return Err(NodeError::FileLost { path });
+    }
     match exit {
         Ok(Ok(reason)) if !lost => {
             tracing::info!(?reason, "the hub has ended");

@@ -55,6 +55,36 @@ async fn a_stale_socket_is_replaced_and_the_own_one_removed() {
 }
 
 #[tokio::test]
+async fn a_hub_whose_files_were_taken_away_ends_and_leaves_the_next_one_alone() {
+    for whole in [true, false] {
+        let home = Home::new();
+        let mut node = home.start().await;
+        let mut client = home.registered("a", "6").await;
+        if whole {
+            std::fs::remove_dir_all(home.root()).unwrap();
+        } else {
+            std::fs::remove_file(home.dir().store()).unwrap();
+        }
+        // Where the lock is gone too, the next hub need not wait.
+        let early = if whole {
+            Some(home.start().await)
+        } else {
+            None
+        };
+        let error = soon("the end", node.wait()).await.unwrap_err();
+        assert!(matches!(error, NodeError::FileLost { .. }), "{error}");
+        client.closed().await;
+        let _next = match early {
+            Some(next) => next,
+            None => home.start().await,
+        };
+        assert!(home.client().await.is_answered().await);
+        let log = home.root().join("relay.db-wal");
+        assert!(log.exists(), "the next hub's log is its own");
+    }
+}
+
+#[tokio::test]
 async fn a_file_in_the_sockets_place_is_kept() {
     let home = Home::new();
     let node = home.start().await;

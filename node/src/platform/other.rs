@@ -30,6 +30,14 @@ pub(crate) fn private_file(_: &mut OpenOptions) {}
 /// The profile folder's access rights decide.
 pub(crate) fn restrict_file(_: &Path) {}
 
+/// A file that is open cannot be replaced there: that it exists is enough.
+pub(crate) type FileId = ();
+
+/// Returns which file stands at a path.
+pub(crate) fn file_id(path: &Path) -> io::Result<FileId> {
+    std::fs::metadata(path).map(|_| ())
+}
+
 /// Returns the name of the pipe that stands for the socket at `path`.
 pub(crate) fn socket_name(path: &Path) -> io::Result<Name<'static>> {
     let name: String = path

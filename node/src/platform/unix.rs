@@ -67,6 +67,15 @@ pub(crate) fn restrict_file(path: &Path) {
     }
 }
 
+/// What a file is, whatever its name: its device and inode.
+pub(crate) type FileId = (u64, u64);
+
+/// Returns which file stands at a path.
+pub(crate) fn file_id(path: &Path) -> io::Result<FileId> {
+    let file = std::fs::metadata(path)?;
+    Ok((file.dev(), file.ino()))
+}
+
 /// Returns the name under which the socket at `path` is bound.
 pub(crate) fn socket_name(path: &Path) -> io::Result<Name<'_>> {
     path.to_fs_name::<GenericFilePath>()

@@ -2,7 +2,7 @@
 //! are let in.
 
 use super::{Door, connection};
-use crate::platform;
+use crate::platform::{self, FileId};
 use ecorelay_hub::Origin;
 use ecorelay_protocol::{ErrorCode, HubLine};
 use interprocess::local_socket::ListenerOptions;
@@ -27,6 +27,8 @@ const TURN_AWAY: Duration = Duration::from_millis(50);
 pub(crate) struct SocketListener {
     listener: Listener,
     path: PathBuf,
+    /// Which file it is, so that the socket of a later hub is left alone.
+    file: Option<FileId>,
 }
 
 impl SocketListener {
@@ -36,6 +38,7 @@ impl SocketListener {
         Ok(Self {
             listener: listen(path)?,
             path: path.to_owned(),
+            file: platform::file_id(path).ok(),
         })
     }
 
@@ -84,6 +87,7 @@ impl SocketListener {
                 Ok(listener) => {
                     tracing::warn!("the socket's file was gone; it was made again");
                     self.listener = listener;
+                    self.file = platform::file_id(&self.path).ok();
                 }
                 Err(error) => tracing::error!(%error, "the socket's file cannot be made again"),
             }
@@ -103,6 +107,9 @@ fn listen(path: &Path) -> io::Result<Listener> {
 
 impl Drop for SocketListener {
     fn drop(&mut self) {
+        if platform::file_id(&self.path).ok() != self.file {
+            return;
+        }
         if let Err(error) = platform::remove_stale_socket(&self.path) {
             tracing::warn!(%error, "the socket's file stays");
         }
