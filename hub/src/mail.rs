@@ -164,7 +164,7 @@ impl Hub {
             None => row.to.name.clone(),
         };
         let live = self.sessions.contains_key(&to);
-        if live && !again && row.kind != MessageKind::System {
+        if live && !again {
             self.within_budget(&row.from, &to, t.now)?;
         }
         if !live {

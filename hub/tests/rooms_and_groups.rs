@@ -1,6 +1,7 @@
 //! Rooms and groups.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod world;
+use ecorelay_hub::Tunables;
 use serde_json::{Value, json};
 use world::World;
 
@@ -223,4 +224,26 @@ fn a_group_send_with_the_same_id_is_kept_once() {
             .len(),
         1
     );
+}
+
+#[test]
+fn group_notices_count_towards_the_budget_and_wait_in_the_mailbox() {
+    let mut w = World::with(Tunables {
+        conversation_burst: 4,
+        conversation_per_minute: 1,
+        ..Tunables::default()
+    });
+    let (a, b) = (w.v5("a"), w.v6("b"));
+    w.ask(a, json!({"type":"group_create","name":"g","members":[]}));
+    for _ in 0..5 {
+        w.ask(a, json!({"type":"group_invite","group":"g","peer":"b"}));
+        w.ask(
+            a,
+            json!({"type":"group_remove","group":"g","peer":"b","reason":"again"}),
+        );
+    }
+    let pushed = w.confirm(b, "refused");
+    let pushed = pushed.iter().filter(|l| l["type"] == "incoming_group_msg");
+    assert_eq!(pushed.count(), 4);
+    assert_eq!(w.inbox(b).len(), 10);
 }
