@@ -15,7 +15,30 @@ pub(crate) use websocket::WebSocketListener;
 use crate::events::HubHandle;
 use ecorelay_protocol::limits::CONNECTIONS;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Says that clients cannot be let in, such as for want of open files, and not for every one.
+#[derive(Debug, Default)]
+pub(crate) struct AcceptFailures {
+    said: Option<Instant>,
+}
+
+impl AcceptFailures {
+    /// How often it is said at most.
+    const EVERY: Duration = Duration::from_secs(60);
+    /// How long to wait before the next attempt.
+    const PAUSE: Duration = Duration::from_millis(100);
+
+    /// Notes a failure, and waits a little.
+    pub(crate) async fn note(&mut self, error: &std::io::Error) {
+        if self.said.is_none_or(|said| said.elapsed() >= Self::EVERY) {
+            self.said = Some(Instant::now());
+            tracing::warn!(%error, "clients cannot be let in");
+        }
+        tokio::time::sleep(Self::PAUSE).await;
+    }
+}
 
 /// What every listener needs: the way to the hub and the count of connections.
 #[derive(Debug, Clone)]

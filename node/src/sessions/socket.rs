@@ -1,7 +1,7 @@
 //! The local socket: a Unix socket, or a named pipe on Windows. Only processes of the same user
 //! are let in.
 
-use super::{Door, connection};
+use super::{AcceptFailures, Door, connection};
 use crate::platform::{self, FileId};
 use ecorelay_hub::Origin;
 use ecorelay_protocol::{ErrorCode, HubLine};
@@ -17,8 +17,6 @@ use tokio::time::timeout;
 /// How often to look whether the socket's file is still there: programs that clean up old
 /// files take it away, and then nobody finds the hub any more.
 const LOOK: Duration = Duration::from_secs(10);
-/// How long to wait after an error of `accept`, such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
 /// How long a client that is turned away has to take its one line.
 const TURN_AWAY: Duration = Duration::from_millis(50);
 
@@ -44,14 +42,11 @@ impl SocketListener {
 
     /// Lets clients in, for ever.
     pub(crate) async fn run(mut self, door: Door) {
-        let mut told = false;
+        let (mut told, mut failures) = (false, AcceptFailures::default());
         loop {
             match timeout(LOOK, self.listener.accept()).await {
                 Err(_) => self.look(),
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "a client could not be let in");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Ok(Err(error)) => failures.note(&error).await,
                 Ok(Ok(stream)) if !platform::is_same_user(&stream) => {
                     if !std::mem::replace(&mut told, true) {
                         tracing::warn!("another user tried to connect and was turned away");

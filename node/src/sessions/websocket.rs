@@ -4,7 +4,7 @@
 //! `{"auth":"TOKEN"}` is listened to before the token was shown.
 
 use super::connection::{CLOSE_TIME, Link};
-use super::{Door, Outgoing};
+use super::{AcceptFailures, Door, Outgoing};
 use ecorelay_hub::Origin;
 use ecorelay_protocol::{LineFramer, limits};
 use futures_util::stream::{SplitSink, SplitStream};
@@ -35,8 +35,6 @@ const STRANGERS: usize = 32;
 const HEAD_BYTES: usize = 8 * 1024;
 /// How long a client may leave its socket full before it is closed.
 const STUCK_TIME: Duration = Duration::from_secs(60);
-/// How long to wait after an error of `accept`, such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
 /// The close code for a token that is wrong or late.
 const UNAUTHORISED: u16 = 4_003;
 
@@ -69,12 +67,12 @@ impl WebSocketListener {
     /// Lets clients in, for ever.
     pub(crate) async fn run(self, door: Door) {
         let strangers = Arc::new(Semaphore::new(STRANGERS));
+        let mut failures = AcceptFailures::default();
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::warn!(%error, "a client could not be let in");
-                    tokio::time::sleep(PAUSE).await;
+                    failures.note(&error).await;
                     continue;
                 }
             };
