@@ -68,17 +68,25 @@ fn round(plan: &Plan, ways: &mut Ways, numbers: &mut Numbers) -> Outcome<()> {
     numbers
         .echo
         .add_times(&timed(plan, || relay.pass(&live()))?);
-    let (passed, kept) = split(timed(plan, || keeping.keep(&live()))?);
+    // Message by message in turn: the hub and its floor then find the machine in the same state.
+    let both = timed(plan, || {
+        let floor = keeping.keep(&live())?;
+        let subject = exchange(sender, receiver, &message_id(), &text)?;
+        Ok((floor, subject))
+    })?;
+    let (kept, exchanged) = split(both);
+    let (passed, kept) = split(kept);
+    let (pushed, acked) = split(exchanged);
     numbers.kept_push.add_times(&passed);
     numbers.kept_ack.add_times(&kept);
-    let both = timed(plan, || exchange(sender, receiver, &message_id(), &text))?;
-    let (pushed, acked) = split(both);
     numbers.push.add_times(&pushed);
     numbers.live_ack.add_times(&acked);
-
-    let appended = timed(plan, || journal.append(absent().as_bytes()))?;
+    let both = timed(plan, || {
+        let appended = journal.append(absent().as_bytes())?;
+        Ok((appended, acknowledged(sender, &absent())?))
+    })?;
+    let (appended, stored) = split(both);
     numbers.append.add_times(&appended);
-    let stored = timed(plan, || acknowledged(sender, &absent()))?;
     numbers.stored_ack.add_times(&stored);
     Ok(())
 }
@@ -91,7 +99,7 @@ fn timed<T>(plan: &Plan, mut once: impl FnMut() -> Outcome<T>) -> Outcome<Vec<T>
     (0..plan.samples).map(|_| once()).collect()
 }
 
-fn split(pairs: Vec<(Duration, Duration)>) -> (Vec<Duration>, Vec<Duration>) {
+fn split<A, B>(pairs: Vec<(A, B)>) -> (Vec<A>, Vec<B>) {
     pairs.into_iter().unzip()
 }
 
