@@ -91,7 +91,7 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
             text: f.text("text")?,
             reply_to: f.id("reply_to")?,
             urgent: f.flag("urgent")?.unwrap_or(false),
-            msg_id: f.id("msg_id")?,
+            msg_id: f.new_id("msg_id", ID_CHARS)?,
         }),
         "inbox" => Request::Inbox {
             limit: f.count("limit", limits::INBOX_PAGE)?,
@@ -109,7 +109,7 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
         },
         "broadcast" => Request::Broadcast {
             question: f.text("question")?,
-            broadcast_id: f.id("broadcast_id")?,
+            broadcast_id: f.new_id("broadcast_id", limits::BROADCAST_ID_CHARS)?,
             exclude_self: f.flag("exclude_self")?.unwrap_or(true),
             scope: match f.optional_string("scope")?.as_deref() {
                 None | Some("mesh") => Scope::Mesh,
@@ -120,7 +120,7 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
         "reply" => Request::Reply {
             ask_id: f.string("ask_id")?,
             text: f.text("text")?,
-            msg_id: f.id("msg_id")?,
+            msg_id: f.new_id("msg_id", ID_CHARS)?,
         },
         "join_room" => Request::JoinRoom {
             room: f.string("room")?,
@@ -131,7 +131,7 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
         "room_msg" => Request::RoomMessage {
             room: f.string("room")?,
             text: f.text("text")?,
-            msg_id: f.id("msg_id")?,
+            msg_id: f.new_id("msg_id", ID_CHARS)?,
         },
         "group_create" => Request::Group {
             group: f.string("name")?,
@@ -155,7 +155,7 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
         "group_leave" => group(f, GroupRequest::Leave)?,
         "group_delete" => group(f, GroupRequest::Delete)?,
         "group_send" => {
-            let (text, msg_id) = (f.text("text")?, f.id("msg_id")?);
+            let (text, msg_id) = (f.text("text")?, f.new_id("msg_id", ID_CHARS)?);
             group(f, GroupRequest::Send { text, msg_id })?
         }
         "group_history" => {
@@ -246,6 +246,21 @@ impl Fields {
             ));
         }
         Ok(text)
+    }
+
+    /// Returns an id that the client makes; an empty one counts as missing. It will stand in the
+    /// hub's own line above a text, so it may not be able to say something there.
+    fn new_id(&mut self, key: &str, most: usize) -> Result<Option<String>, Refusal> {
+        let id = self.optional_string(key)?;
+        match &id {
+            Some(id) if id.chars().count() > most || !id.chars().all(crate::is_id_char) => {
+                Err(Refusal::bad_args(format!(
+                    "\"{key}\" may have at most {most} letters, digits and any of {}.",
+                    crate::ID_MARKS
+                )))
+            }
+            _ => Ok(id.filter(|id| !id.is_empty())),
+        }
     }
 
     fn id(&mut self, key: &str) -> Result<Option<String>, Refusal> {
@@ -436,6 +451,29 @@ mod tests {
         let line = serde_json::json!({"type": "send", "to": "a", "text": text}).to_string();
         assert!(line.len() < limits::LINE_BYTES);
         assert!(decode_request(line.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn ids_that_clients_make_cannot_speak() {
+        use ErrorCode::BadArgs;
+        let line = |key: &str, id: &str| serde_json::json!({"type":"broadcast","question":"q","broadcast_id":"b","to":"a","room":"r","text":"t",key:id});
+        for id in ["a b", "x\"", "<b>", "[ecorelay]", "\u{202e}", "é", "a\nb"] {
+            let broadcast = line("broadcast_id", id);
+            assert_eq!(refusal(&broadcast.to_string()).1, BadArgs, "{id}");
+            for kind in ["send", "room_msg"] {
+                let mut sent = line("msg_id", id);
+                sent["type"] = kind.into();
+                assert_eq!(refusal(&sent.to_string()).1, BadArgs, "{id}");
+            }
+        }
+        let most = "b".repeat(limits::BROADCAST_ID_CHARS);
+        let own = "bcast-a.b_c-1-1795348943331:x@h/+=~";
+        for id in [most.as_str(), own] {
+            let broadcast = line("broadcast_id", id).to_string();
+            assert!(decode_request(broadcast.as_bytes()).is_ok(), "{id}");
+        }
+        let over = line("broadcast_id", &(most + "b")).to_string();
+        assert_eq!(refusal(&over).1, BadArgs);
     }
 
     #[test]

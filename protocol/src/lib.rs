@@ -31,7 +31,7 @@ pub use request::{
     GroupRequest, ImportGroup, ImportMailbox, ImportMessage, ImportText, Incoming, Register,
     Request, Scope, SendMessage,
 };
-pub use sanitize::{fence, header_line, is_invisible, visible};
+pub use sanitize::{ID_MARKS, fence, header_line, is_id_char, is_invisible, visible};
 pub use time::{iso_ms, parse_iso_ms};
 
 /// Version of the local protocol that reference clients speak.

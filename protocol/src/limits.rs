@@ -21,6 +21,9 @@ pub const BRANCH_CHARS: usize = 256;
 pub const LABEL_CHARS: usize = 64;
 /// Longest request id, message id or ask id, in characters.
 pub const ID_CHARS: usize = 256;
+/// Longest id of a broadcast, in characters: with a colon and the recipient's address it makes an
+/// ask id.
+pub const BROADCAST_ID_CHARS: usize = ID_CHARS - 1 - ADDRESS_CHARS;
 /// Longest reason for removing a group member, in characters.
 pub const REASON_CHARS: usize = 256;
 /// Longest local line, in bytes, without its newline.
