@@ -270,16 +270,16 @@ impl Hub {
             }
             let probe = self.probes.remove(at);
             let holder = self.sessions.get(&probe.name).map(|s| s.conn);
-            let result = if holder.is_some_and(|conn| conn != probe.holder) {
-                // Someone else got the name meanwhile.
-                self.claim(t, &probe.caller, probe.name, probe.register)
-            } else {
+            let result = if holder == Some(probe.holder) {
                 self.evict(
                     t,
                     probe.holder,
                     "It did not answer within 500 ms and a new session took its name.",
                 );
                 self.seat(t, &probe.caller, probe.name, &probe.register)
+            } else {
+                // It has another name now, or is gone; the name may be another's by now.
+                self.claim(t, &probe.caller, probe.name, probe.register)
             };
             match result {
                 Err(crate::hub::Fail::Store(error)) => return Err(error.into()),

@@ -61,6 +61,24 @@ fn a_holder_whose_answer_waited_for_a_hub_that_was_held_up_keeps_its_name() {
 }
 
 #[test]
+fn a_holder_that_renames_itself_while_it_is_asked_stays() {
+    let mut w = World::new();
+    let a = w.v5("api");
+    let b = w.connect();
+    w.send(b, register("api"));
+    w.take(a);
+    assert_eq!(
+        w.ask(a, json!({"type":"rename","new_name":"web"}))["type"],
+        "ack"
+    );
+    w.pass(500);
+    assert_eq!(w.take(b), [json!({"type":"ack"})]);
+    assert!(!w.closed.contains(&a));
+    let peers = w.ask(b, json!({"type":"list_peers"}));
+    assert_eq!(peers["peers"][0]["name"], "web");
+}
+
+#[test]
 fn the_same_session_takes_its_name_back_at_once() {
     let mut w = World::new();
     let line =
