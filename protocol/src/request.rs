@@ -198,9 +198,9 @@ pub struct SendMessage {
 pub struct Register {
     /// The wanted name.
     pub name: String,
-    /// Working directory, shortened to [`limits::CWD_CHARS`].
+    /// Working directory, shortened to [`crate::limits::CWD_CHARS`].
     pub cwd: String,
-    /// Git branch, shortened to [`limits::BRANCH_CHARS`].
+    /// Git branch, shortened to [`crate::limits::BRANCH_CHARS`].
     pub git_branch: String,
     /// "5" or "6".
     pub protocol_version: String,
