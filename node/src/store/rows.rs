@@ -155,6 +155,13 @@ pub(super) fn optional_word<T: FromStr>(
     }
 }
 
+/// Returns a message's text. Where the disk has damaged it, what cannot be read is shown as such:
+/// one bad text must not make a mailbox unreadable.
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(column)?.as_bytes()?;
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
 /// Returns the message in a row of `message_columns`.
 pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     let (mailbox, seq) = halves(row.get(0)?);
@@ -188,7 +195,7 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         reply_to: row.get(14)?,
         ask_id: row.get(15)?,
         group: optional_word(row, 16)?,
-        text: row.get(17)?,
+        text: text(row, 17)?,
     })
 }
 
@@ -221,6 +228,6 @@ pub(super) fn group_entry(row: &Row<'_>) -> rusqlite::Result<GroupEntryRow> {
         ts: number(row, 5)?,
         entry_type: entry_type(row, 6)?,
         from: word(row, 7)?,
-        text: row.get(8)?,
+        text: text(row, 8)?,
     })
 }

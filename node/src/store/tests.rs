@@ -484,6 +484,22 @@ fn damage_inside_is_found(crashed: bool) {
 }
 
 #[test]
+fn a_damaged_text_does_not_hide_the_others() {
+    let (_dir, path) = fresh();
+    let mut store = SqliteStore::open(&path).unwrap();
+    for seq in 1..=2 {
+        append(&mut store, seq, format!("text {seq}")).unwrap();
+    }
+    store
+        .conn
+        .execute_batch("UPDATE messages SET body = CAST(x'74ff74' AS TEXT) WHERE body = 'text 1'")
+        .unwrap();
+    let rows = store.unread(MailboxId(1), 10, 1_000).unwrap();
+    let texts: Vec<_> = rows.iter().map(|row| row.text.as_str()).collect();
+    assert_eq!(texts, ["t\u{fffd}t", "text 2"]);
+}
+
+#[test]
 fn another_programs_database_is_refused() {
     let (_dir, path) = fresh();
     let other = Connection::open(&path).unwrap();
