@@ -4,6 +4,7 @@
 use crate::Outcome;
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -18,16 +19,26 @@ pub(crate) fn folder() -> Outcome<TempDir> {
 #[derive(Debug)]
 pub(crate) struct Journal {
     file: File,
-    _folder: TempDir,
+    /// Removed with it, where it made the folder.
+    _folder: Option<TempDir>,
 }
 
 impl Journal {
     /// Makes an empty journal.
     pub(crate) fn create() -> Outcome<Self> {
         let folder = folder()?;
+        let journal = Self::create_in(folder.path())?;
         Ok(Self {
-            file: File::create(folder.path().join("journal"))?,
-            _folder: folder,
+            _folder: Some(folder),
+            ..journal
+        })
+    }
+
+    /// Makes an empty journal in a folder of somebody else's.
+    pub(crate) fn create_in(folder: &Path) -> Outcome<Self> {
+        Ok(Self {
+            file: File::create(folder.join("journal"))?,
+            _folder: None,
         })
     }
 

@@ -7,7 +7,7 @@
 
 use crate::Outcome;
 use crate::client::Client;
-use crate::disk::Journal;
+use crate::disk::{self, Journal};
 use std::io::{BufRead, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -16,15 +16,14 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const RELAY: &str = "--floor-relay";
-/// The relay keeps a journal.
-const KEEPS: &str = "keeps";
 const ANSWER: &str = "--floor-answer";
 
 /// Plays the hidden role that the arguments name, if they do.
 pub(crate) fn role(arguments: &[String]) -> Option<ExitCode> {
     let played = match arguments {
-        [role, socket, sinks, keeps] if role == RELAY => {
-            relay(Path::new(socket), sinks, keeps == KEEPS)
+        [role, socket, sinks] if role == RELAY => relay(Path::new(socket), sinks, None),
+        [role, socket, sinks, folder] if role == RELAY => {
+            relay(Path::new(socket), sinks, Some(Path::new(folder)))
         }
         [role] if role == ANSWER => answer(),
         _ => return None,
@@ -39,8 +38,8 @@ pub(crate) fn role(arguments: &[String]) -> Option<ExitCode> {
 }
 
 /// Accepts the source, then the sinks; passes on until the source closes.
-fn relay(socket: &Path, sinks: &str, keeps: bool) -> Outcome<()> {
-    let mut journal = keeps.then(Journal::create).transpose()?;
+fn relay(socket: &Path, sinks: &str, keeps_in: Option<&Path>) -> Outcome<()> {
+    let mut journal = keeps_in.map(Journal::create_in).transpose()?;
     let listener = UnixListener::bind(socket)?;
     let (mut source, _) = listener.accept()?;
     let sinks: usize = sinks.parse()?;
@@ -89,26 +88,27 @@ pub(crate) struct Relay {
     pub(crate) source: Client,
     pub(crate) sinks: Vec<Client>,
     _folder: TempDir,
+    _journal: Option<TempDir>,
 }
 
 impl Relay {
     /// Starts a relay to this many sinks; without any it answers its source.
     pub(crate) fn start(sinks: usize) -> Outcome<Self> {
-        Self::spawn(sinks, "forgets")
+        Self::spawn(sinks, None)
     }
 
     /// Starts a relay to one sink that keeps a journal.
     pub(crate) fn start_keeping() -> Outcome<Self> {
-        Self::spawn(1, KEEPS)
+        Self::spawn(1, Some(disk::folder()?))
     }
 
-    fn spawn(sinks: usize, keeps: &str) -> Outcome<Self> {
+    fn spawn(sinks: usize, journal: Option<TempDir>) -> Outcome<Self> {
         let folder = TempDir::new()?;
         let socket = folder.path().join("relay.sock");
         let mut child = Command::new(std::env::current_exe()?)
             .args([RELAY.as_ref(), socket.as_os_str()])
             .arg(sinks.to_string())
-            .arg(keeps)
+            .args(journal.as_ref().map(TempDir::path))
             .stdin(Stdio::null())
             .spawn()?;
         let connected = connect(&socket, &mut child, sinks);
@@ -121,6 +121,7 @@ impl Relay {
             source,
             sinks,
             _folder: folder,
+            _journal: journal,
         })
     }
 
