@@ -220,7 +220,11 @@ impl ServerHandler for Server {
                     return invalid("tools/call needs \"name\", a string.");
                 }
                 let refusal = Refusal::bad_args("\"arguments\" must be an object.");
-                let result = serde_json::to_value(failure(&refusal)).unwrap_or_default();
+                let mut result = serde_json::to_value(failure(&refusal)).unwrap_or_default();
+                // Of a later revision; rmcp takes it out of the results it writes itself.
+                if let Some(keys) = result.as_object_mut() {
+                    keys.remove("resultType");
+                }
                 Ok(CustomResult::new(result))
             }
             "initialize" => invalid(

@@ -180,6 +180,8 @@ fn bad_arguments_are_answered_at_once_without_a_hub() {
         json!({"name": "relay_peers", "arguments": [1]}),
     );
     assert!(answer["result"]["isError"] == true, "{answer}");
+    let keys: Vec<_> = answer["result"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["content", "isError"]);
     let answer = client.request("tools/call", json!({"name": 7}));
     assert_eq!(answer["error"]["code"], -32602);
 }
