@@ -68,11 +68,11 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
             protocol_version: f.string("protocol_version")?,
             name: f.string("name")?,
             cwd: shortened(
-                f.optional_string("cwd")?.unwrap_or_default(),
+                crate::visible(&f.optional_string("cwd")?.unwrap_or_default()),
                 limits::CWD_CHARS,
             ),
             git_branch: shortened(
-                f.optional_string("git_branch")?.unwrap_or_default(),
+                crate::visible(&f.optional_string("git_branch")?.unwrap_or_default()),
                 limits::BRANCH_CHARS,
             ),
             agent: f.label("agent")?,
@@ -483,6 +483,19 @@ mod tests {
             panic!()
         };
         assert_eq!(send.text, "\u{fffd} 😀 \\ud800 \u{fffd}");
+    }
+
+    #[test]
+    fn a_place_cannot_hide_characters() {
+        let line = serde_json::json!({"type":"register","name":"a","cwd":"/w\u{202e}x","git_branch":"b\u{200b}","protocol_version":"5"});
+        let Request::Register(r) = decode_request(line.to_string().as_bytes()).unwrap().request
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (r.cwd.as_str(), r.git_branch.as_str()),
+            ("/w⟨U+202E⟩x", "b⟨U+200B⟩")
+        );
     }
 
     #[test]
