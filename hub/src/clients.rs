@@ -373,6 +373,8 @@ fn set_req_id(line: &mut HubLine, id: Option<String>) {
         | HubLine::GroupInfoResult { req_id, .. }
         | HubLine::StatusResult { req_id, .. }
         | HubLine::WhyResult { req_id, .. }
+        | HubLine::InviteResult { req_id, .. }
+        | HubLine::JoinResult { req_id, .. }
         | HubLine::ImportResult { req_id, .. } => *req_id = id,
         _ => {}
     }

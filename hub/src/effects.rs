@@ -1,6 +1,6 @@
 //! What the brain wants done.
 
-use crate::ConnId;
+use crate::{ConnId, MeshEffect};
 use ecorelay_protocol::HubLine;
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub enum Effect {
         /// Which.
         conn: ConnId,
     },
+    /// Do something on the mesh.
+    Mesh(MeshEffect),
     /// End the hub cleanly.
     Stop,
 }

@@ -5,6 +5,7 @@
 
 mod changes;
 mod history;
+mod sync;
 
 use crate::clients::Caller;
 use crate::hub::{Done, Turn, refuse};

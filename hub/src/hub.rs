@@ -6,7 +6,10 @@ use crate::clients::{Caller, Conn, Probe, Session};
 use crate::delivery::Delivery;
 use crate::groups::Groups;
 use crate::mailboxes::Mailboxes;
-use crate::{ConnId, Effect, Effects, HubConfig, Ids, Input, Store, StoreError, Warning, Write};
+use crate::mesh::Mesh;
+use crate::{
+    ConnId, Effect, Effects, HubConfig, Ids, Input, Keys, Store, StoreError, Warning, Write,
+};
 use ecorelay_protocol::{ErrorCode, GroupRequest, HubLine, Incoming, Name, Refusal, Request};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +22,7 @@ const LAZY_WRITES: usize = 512;
 pub struct Hub {
     pub(crate) config: HubConfig,
     pub(crate) ids: Box<dyn Ids>,
+    pub(crate) keys: Box<dyn Keys>,
     pub(crate) conns: BTreeMap<ConnId, Conn>,
     pub(crate) sessions: BTreeMap<Name, Session>,
     pub(crate) probes: Vec<Probe>,
@@ -29,6 +33,7 @@ pub struct Hub {
     pub(crate) asks: Asks,
     pub(crate) rooms: BTreeMap<Name, BTreeSet<Name>>,
     pub(crate) groups: Groups,
+    pub(crate) mesh: Mesh,
     pub(crate) budgets: Budgets,
     pub(crate) warnings: BTreeMap<&'static str, Warning>,
     pub(crate) watchers: BTreeMap<ConnId, Option<Name>>,
@@ -123,6 +128,7 @@ impl Hub {
     pub fn new(
         config: HubConfig,
         ids: Box<dyn Ids>,
+        keys: Box<dyn Keys>,
         store: &mut impl Store,
     ) -> Result<Self, StoreError> {
         let durable = store.load()?;
@@ -136,6 +142,7 @@ impl Hub {
             asks: Asks::new(&durable),
             rooms: BTreeMap::new(),
             groups: Groups::new(&durable),
+            mesh: Mesh::new(&config, &durable),
             budgets: Budgets::new(&config.tunables),
             warnings: BTreeMap::new(),
             watchers: BTreeMap::new(),
@@ -150,6 +157,7 @@ impl Hub {
             lazy_due: None,
             config,
             ids,
+            keys,
         })
     }
 
@@ -179,6 +187,11 @@ impl Hub {
                     None => self.warnings.remove(code),
                 };
                 self.status_changed(&t);
+            }
+            Input::Mesh(input) => {
+                if let Err(Fail::Store(error)) = self.mesh_input(&mut t, input) {
+                    self.note_failure(error);
+                }
             }
             Input::Tick => {}
         }
@@ -274,6 +287,7 @@ impl Hub {
             probe,
             silent,
             self.delivery.next_deadline(),
+            self.mesh.publishing.next_deadline(),
             self.lazy_due,
             self.status_due,
             Some(self.sweep_due),
@@ -303,6 +317,7 @@ impl Hub {
                 }
                 Ok(())
             })
+            .and_then(|()| self.publishing_timers(t))
             .and_then(|()| self.sweep(t))
             .and_then(|()| self.housekeeping(t));
         self.silent_timers(t);
@@ -418,6 +433,9 @@ impl Hub {
             Request::Status => self.status(t, caller),
             Request::Watch { name } => self.watch(t, caller, name.as_deref()),
             Request::Why { msg_id } => self.why(t, caller, &msg_id),
+            Request::Invite { .. } | Request::Join { .. } | Request::Connect { .. } => {
+                refuse(ErrorCode::BadArgs, "Not yet.")
+            }
             Request::Stay => {
                 self.stays = true;
                 self.answer_ack(t, caller);

@@ -1,7 +1,7 @@
 //! What comes into the brain, and how it is set up.
 
-use crate::Tag;
-use ecorelay_protocol::{HubId, Incoming, Refusal, limits};
+use crate::{MeshInput, Tag};
+use ecorelay_protocol::{HubId, Incoming, PeerId, Psk, Refusal, limits};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -64,6 +64,8 @@ pub enum Input {
         /// The words, or `None` when it is over.
         warning: Option<Warning>,
     },
+    /// Something happened on the mesh.
+    Mesh(MeshInput),
     /// Time has passed (see [`crate::Hub::next_deadline`]).
     Tick,
 }
@@ -84,6 +86,21 @@ pub trait Ids: Send {
     /// Returns a fresh UUID as text; best one that is ordered by time (version 7), for the sake
     /// of the store's index.
     fn uuid(&mut self) -> String;
+
+    /// Returns 32 fresh bytes from a source that is good enough for keys.
+    fn secret(&mut self) -> [u8; 32];
+}
+
+/// The hub's key, and how signatures are checked; without cryptography in tests.
+pub trait Keys: Send {
+    /// Returns the hub's own PeerId.
+    fn peer_id(&self) -> &PeerId;
+
+    /// Signs with the hub's key.
+    fn sign(&self, message: &[u8]) -> Vec<u8>;
+
+    /// Returns whether this is `peer`'s signature of the message.
+    fn verify(&self, peer: &PeerId, message: &[u8], signature: &[u8]) -> bool;
 }
 
 /// How a hub is set up.
@@ -93,6 +110,10 @@ pub struct HubConfig {
     pub hub_id: HubId,
     /// Bounds a person may change.
     pub tunables: Tunables,
+    /// When this hub started, in ms since 1970.
+    pub started: u64,
+    /// The mesh's key as it stands in `mesh.key`, where that file is.
+    pub mesh_key: Option<Psk>,
     /// What the body adds to the `status` document: `peer_id`, `version`, `data_dir`, `pid` ….
     pub about: Map<String, Value>,
 }

@@ -24,6 +24,8 @@ mod input;
 mod mail;
 mod mailboxes;
 mod memory_store;
+mod mesh;
+mod plain_keys;
 mod registry;
 mod reply;
 mod report;
@@ -32,9 +34,12 @@ mod store;
 
 pub use effects::{Effect, Effects, Tag};
 pub use hub::Hub;
-pub use input::{ConnId, HubConfig, Ids, Input, Origin, Tunables, Warning};
+pub use input::{ConnId, HubConfig, Ids, Input, Keys, Origin, Tunables, Warning};
 pub use memory_store::MemoryStore;
+pub use mesh::{DialFailure, LinkId, LinkPath, MeshEffect, MeshInput, MeshPeers};
+pub use plain_keys::PlainKeys;
 pub use store::{
-    AskRow, Durable, Found, GoneRow, GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxLoad,
-    MailboxRow, MemberRow, MessageKey, MessageRow, OpId, Pushed, Store, StoreError, Write,
+    AskRow, Durable, Found, GoneRow, GroupEntryRow, GroupId, GroupRow, HubRow, MailboxId,
+    MailboxLoad, MailboxRow, MemberRow, MeshRow, MessageKey, MessageRow, OpId, OutboxLoad,
+    OutgoingRow, Pushed, Store, StoreError, Write,
 };

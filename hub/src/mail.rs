@@ -103,7 +103,7 @@ impl Hub {
         let (same, state) = match &found {
             Found::Message(row) => (row.text == draft.text, self.state_of(row)),
             Found::Gone(gone) => (true, gone.state()),
-            Found::Group(_) => (false, DeliveryState::Stored),
+            Found::Outgoing(_) | Found::Group(_) => (false, DeliveryState::Stored),
         };
         if !same {
             return refuse(

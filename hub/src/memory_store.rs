@@ -1,10 +1,12 @@
 //! A store in memory, for tests and the simulator: the reference for what every store does.
 
 use crate::store::{
-    AskRow, Durable, Found, GoneRow, GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxLoad,
-    MailboxRow, MemberRow, MessageKey, MessageRow, Store, StoreError, Write,
+    AskRow, Durable, Found, GoneRow, GroupEntryRow, GroupId, GroupRow, HubRow, MailboxId,
+    MailboxLoad, MailboxRow, MemberRow, MeshRow, MessageKey, MessageRow, OutboxLoad, OutgoingRow,
+    Store, StoreError, Write,
 };
-use ecorelay_protocol::{Address, PushResult};
+use ecorelay_protocol::link::Signed;
+use ecorelay_protocol::{Address, DeliveryState, PeerId, PushResult};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,6 +31,12 @@ struct Tables {
     groups: BTreeMap<GroupId, GroupRow>,
     members: BTreeMap<(GroupId, Address), MemberRow>,
     entries: BTreeMap<(GroupId, u64), GroupEntryRow>,
+    mesh: Option<MeshRow>,
+    hubs: BTreeMap<PeerId, HubRow>,
+    roster: BTreeMap<(PeerId, bool), Signed>,
+    outgoing: BTreeMap<(PeerId, u64), Arc<OutgoingRow>>,
+    outgoing_ids: BTreeMap<String, (PeerId, u64)>,
+    last_outgoing: BTreeMap<PeerId, u64>,
     last_mailbox: u32,
     last_group: u32,
 }
@@ -66,10 +74,22 @@ impl MemoryStore {
         self.working.messages.values().map(AsRef::as_ref)
     }
 
+    /// Returns every message for other hubs that is remembered, by hub and number.
+    pub fn outgoing(&self) -> impl Iterator<Item = &OutgoingRow> {
+        self.working.outgoing.values().map(AsRef::as_ref)
+    }
+
     /// Returns how many rows the store holds, for bounds.
     pub fn rows(&self) -> usize {
         let t = &self.working;
-        t.mailboxes.len() + t.messages.len() + t.gone.len() + t.asks.len() + t.entries.len()
+        t.mailboxes.len()
+            + t.messages.len()
+            + t.gone.len()
+            + t.asks.len()
+            + t.entries.len()
+            + t.hubs.len()
+            + t.roster.len()
+            + t.outgoing.len()
     }
 }
 
@@ -88,6 +108,20 @@ impl Tables {
             seq: u32::MAX,
         };
         self.messages.range(from..=to).map(|(_, row)| row)
+    }
+
+    fn of_hub(
+        &self,
+        peer: &PeerId,
+        after: u64,
+    ) -> impl DoubleEndedIterator<Item = &Arc<OutgoingRow>> {
+        let from = (peer.clone(), after.saturating_add(1));
+        let to = (peer.clone(), u64::MAX);
+        self.outgoing.range(from..=to).map(|(_, row)| row)
+    }
+
+    fn waiting(&self, peer: &PeerId, after: u64) -> impl Iterator<Item = &Arc<OutgoingRow>> {
+        self.of_hub(peer, after).filter(|row| row.acked.is_none())
     }
 
     fn change(&mut self, key: MessageKey, change: impl FnOnce(&mut MessageRow)) {
@@ -172,7 +206,64 @@ impl Tables {
                 }
                 return rows.len();
             }
+            Write::PutMesh(row) => self.mesh = Some(*row),
+            Write::PutHub(row) => {
+                self.hubs.insert(row.peer.clone(), *row);
+            }
+            Write::DeleteHub(peer) => {
+                self.hubs.remove(&peer);
+            }
+            Write::PutRoster {
+                subject,
+                revoked,
+                entry,
+            } => {
+                self.roster.insert((subject, revoked), *entry);
+            }
+            Write::ClearRoster => self.roster.clear(),
+            Write::AppendOutgoing(row) => {
+                let key = (row.peer.clone(), row.seq);
+                self.last_outgoing.insert(row.peer.clone(), row.seq);
+                self.outgoing_ids.insert(row.msg_id.clone(), key.clone());
+                self.outgoing.insert(key, Arc::new(*row));
+            }
+            Write::MarkOutgoing {
+                msg_id,
+                acked,
+                state,
+                ts,
+                detail,
+                refused,
+            } => {
+                let key = self.outgoing_ids.get(&msg_id);
+                if let Some(row) = key.and_then(|key| self.outgoing.get_mut(key)) {
+                    let row = Arc::make_mut(row);
+                    if acked.is_some() {
+                        row.acked = row.acked.or(acked);
+                        row.text.clear();
+                    }
+                    row.state = state;
+                    row.state_ts = ts;
+                    row.detail = detail;
+                    row.refused = refused;
+                }
+            }
+            Write::ForgetOutgoing { before } => {
+                let ids = &mut self.outgoing_ids;
+                self.outgoing.retain(|_, row| {
+                    let stays = row.acked.is_none() || row.state_ts >= before;
+                    if !stays {
+                        ids.remove(&row.msg_id);
+                    }
+                    stays
+                });
+            }
             Write::RenameAuthor { old, new } => {
+                if old.hub.is_none() && new.hub.is_none() {
+                    for row in self.outgoing.values_mut().filter(|m| m.from == old.name) {
+                        Arc::make_mut(row).from = new.name.clone();
+                    }
+                }
                 for row in self.messages.values_mut().filter(|m| m.from == old) {
                     Arc::make_mut(row).from = new.clone();
                 }
@@ -277,10 +368,24 @@ impl Store for MemoryStore {
                 last.map_or(0, |((_, id), _)| *id),
             )
         });
+        let outboxes = t.last_outgoing.iter().map(|(peer, last_seq)| {
+            let waiting = || t.waiting(peer, 0);
+            OutboxLoad {
+                peer: peer.clone(),
+                last_seq: *last_seq,
+                waiting: waiting().count(),
+                first_waiting: waiting().next().map(|row| row.seq),
+                oldest: waiting().next().map(|row| row.ts),
+            }
+        });
         Ok(Durable {
             mailboxes: mailboxes.collect(),
             groups: groups.collect(),
             asks: t.asks.values().cloned().collect(),
+            mesh: t.mesh.clone(),
+            hubs: t.hubs.values().cloned().collect(),
+            roster: t.roster.values().cloned().collect(),
+            outboxes: outboxes.collect(),
             last_mailbox: t.last_mailbox,
             last_group: t.last_group,
         })
@@ -302,6 +407,13 @@ impl Store for MemoryStore {
         }
         if let Some(gone) = t.gone.get(msg_id) {
             return Ok(Some(Found::Gone(gone.clone())));
+        }
+        if let Some(row) = t
+            .outgoing_ids
+            .get(msg_id)
+            .and_then(|key| t.outgoing.get(key))
+        {
+            return Ok(Some(Found::Outgoing(Box::new(OutgoingRow::clone(row)))));
         }
         let entry = t.entries.values().find(|e| e.msg_id == msg_id);
         Ok(entry.cloned().map(Found::Group))
@@ -374,6 +486,29 @@ impl Store for MemoryStore {
             .entries
             .range((group, after.saturating_add(1))..=(group, u64::MAX));
         Ok(rows.filter(|(_, e)| e.from != *except).count())
+    }
+
+    fn outbox(
+        &mut self,
+        peer: &PeerId,
+        after: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<OutgoingRow>, StoreError> {
+        let rows = self.working.waiting(peer, after).cloned();
+        let rows = bounded(rows, limit, max_bytes, |row| row.text.len());
+        Ok(rows
+            .into_iter()
+            .map(|row| OutgoingRow::clone(&row))
+            .collect())
+    }
+
+    fn unsettled(&mut self, peer: &PeerId, limit: usize) -> Result<Vec<OutgoingRow>, StoreError> {
+        let open = |row: &&Arc<OutgoingRow>| {
+            row.acked.is_some() && !row.refused && row.state != DeliveryState::Read
+        };
+        let rows = self.working.of_hub(peer, 0).rev().filter(open).take(limit);
+        Ok(rows.map(|row| OutgoingRow::clone(row)).collect())
     }
 
     fn first_group_entry(&mut self, group: GroupId) -> Result<Option<u64>, StoreError> {

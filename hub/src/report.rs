@@ -4,8 +4,8 @@ use crate::clients::Caller;
 use crate::hub::{Done, Turn, refuse};
 use crate::{Effect, Found, Hub, MessageRow, Store};
 use ecorelay_protocol::{
-    DeliveryState, ErrorCode, HubLine, MessageKind, MessageTrace, Name, PushResult, TraceStep,
-    iso_ms,
+    Address, DeliveryState, ErrorCode, HubLine, MessageKind, MessageTrace, Name, PushResult,
+    TraceStep, iso_ms,
 };
 use serde_json::{Value, json};
 
@@ -243,6 +243,14 @@ impl Hub {
                     ],
                 }
             }
+            Some(Found::Outgoing(row)) => MessageTrace {
+                steps: vec![step(row.ts, "accepted", "On disk at this hub.".into())],
+                msg_id: row.msg_id,
+                kind: row.kind,
+                from: Address::local(row.from),
+                to: row.to,
+                state: row.state,
+            },
             None => {
                 return refuse(
                     ErrorCode::UnknownAsk,

@@ -1,8 +1,9 @@
 //! What the brain needs of a store: a few reads and a list of writes. The body opens and ends
 //! the transactions; inside one, reads see the writes before them.
 
+use ecorelay_protocol::link::Signed;
 use ecorelay_protocol::{
-    Address, DeliveryState, GroupEntryType, HubId, MessageKind, Name, PushResult,
+    Address, DeliveryState, GroupEntryType, HubId, MessageKind, Name, PeerId, Psk, PushResult,
 };
 
 /// A mailbox: stable while names come and go.
@@ -153,6 +154,8 @@ pub enum Found {
     Gone(GoneRow),
     /// It is in a group's history.
     Group(GroupEntryRow),
+    /// It was sent from here to another hub.
+    Outgoing(Box<OutgoingRow>),
 }
 
 /// A broadcast that can be answered.
@@ -224,6 +227,94 @@ pub struct GroupEntryRow {
     pub text: String,
 }
 
+/// The mesh this hub belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeshRow {
+    /// Its first hub.
+    pub root: PeerId,
+    /// Its key, as it was when this hub joined; `mesh.key` holds the one in use.
+    pub psk: Psk,
+    /// Since when this hub's [`MeshRow::hub_id`] is its name, in ms.
+    pub since: u64,
+    /// This hub's human name, as it is bound to its key.
+    pub hub_id: HubId,
+    /// The highest boot counter this hub has used.
+    pub epoch: u64,
+    /// The ticket this hub joins with, as text, until it is admitted.
+    pub ticket: Option<String>,
+    /// Multiaddrs a person told the hub to connect to.
+    pub addresses: Vec<String>,
+}
+
+/// A hub that this one has met or was told of: its name is pinned to its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubRow {
+    /// Its key.
+    pub peer: PeerId,
+    /// Its human name.
+    pub hub_id: HubId,
+    /// Since when that is its name, in ms, as it says.
+    pub since: u64,
+    /// The highest boot counter it has shown.
+    pub epoch: u64,
+    /// Its directory entry as it signed it.
+    pub entry: Option<Signed>,
+    /// When it was last connected, in ms; 0 for never.
+    pub last_seen: u64,
+}
+
+/// A message for another hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingRow {
+    /// Its id, unique on this hub.
+    pub msg_id: String,
+    /// To which hub.
+    pub peer: PeerId,
+    /// Its number among the messages for that hub, from 1.
+    pub seq: u64,
+    /// What kind it is.
+    pub kind: MessageKind,
+    /// Who sent it, on this hub.
+    pub from: Name,
+    /// Whom it is for, as the address was then.
+    pub to: Address,
+    /// The text; empty once the other hub has it.
+    pub text: String,
+    /// The message it answers.
+    pub reply_to: Option<String>,
+    /// The ask it answers.
+    pub ask_id: Option<String>,
+    /// When it was accepted, in ms.
+    pub ts: u64,
+    /// Asks for attention.
+    pub urgent: bool,
+    /// When the other hub said that it has it, in ms; `None` while it waits in the outbox.
+    pub acked: Option<u64>,
+    /// What is known of it; [`DeliveryState::Outbox`] while it waits.
+    pub state: DeliveryState,
+    /// Since when, in ms.
+    pub state_ts: u64,
+    /// A sentence about the state; why it was refused.
+    pub detail: Option<String>,
+    /// It was not taken, or has expired.
+    pub refused: bool,
+}
+
+/// The outbox of one hub as it is loaded at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxLoad {
+    /// To which hub.
+    pub peer: PeerId,
+    /// The highest number ever used.
+    pub last_seq: u64,
+    /// How many messages wait.
+    pub waiting: usize,
+    /// The number of the first that waits.
+    pub first_waiting: Option<u64>,
+    /// When the first that waits was accepted, in ms.
+    pub oldest: Option<u64>,
+}
+
 /// Everything durable that the brain keeps in memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Durable {
@@ -233,6 +324,14 @@ pub struct Durable {
     pub groups: Vec<(GroupRow, Vec<MemberRow>, u64)>,
     /// All broadcasts that can be answered.
     pub asks: Vec<AskRow>,
+    /// The mesh this hub belongs to.
+    pub mesh: Option<MeshRow>,
+    /// All hubs it knows.
+    pub hubs: Vec<HubRow>,
+    /// The roster: admissions and revocations, as they were signed.
+    pub roster: Vec<Signed>,
+    /// All outboxes that were ever used.
+    pub outboxes: Vec<OutboxLoad>,
     /// The highest mailbox id ever used.
     pub last_mailbox: u32,
     /// The highest group id ever used.
@@ -352,6 +451,46 @@ pub enum Write {
         /// The first id kept.
         keep_from: u64,
     },
+    /// Set the mesh this hub belongs to.
+    PutMesh(Box<MeshRow>),
+    /// Add or replace a hub.
+    PutHub(Box<HubRow>),
+    /// Forget a hub.
+    DeleteHub(PeerId),
+    /// Add a roster entry about `subject`, in place of one with the same `revoked`.
+    PutRoster {
+        /// The hub it is about.
+        subject: PeerId,
+        /// It revokes.
+        revoked: bool,
+        /// The entry.
+        entry: Box<Signed>,
+    },
+    /// Forget the whole roster.
+    ClearRoster,
+    /// Add a message for another hub; its id and number are new.
+    AppendOutgoing(Box<OutgoingRow>),
+    /// Note what is known of an outgoing message; one that is gone is ignored.
+    MarkOutgoing {
+        /// Which.
+        msg_id: String,
+        /// It leaves the outbox: when the other hub said so, in ms. Its text is dropped.
+        /// `None` leaves that as it was.
+        acked: Option<u64>,
+        /// What is known.
+        state: DeliveryState,
+        /// Since when, in ms.
+        ts: u64,
+        /// A sentence.
+        detail: Option<String>,
+        /// It was not taken, or has expired.
+        refused: bool,
+    },
+    /// Forget outgoing messages that left the outbox and whose state is from before this time.
+    ForgetOutgoing {
+        /// In ms.
+        before: u64,
+    },
 }
 
 /// A store with one open transaction.
@@ -413,6 +552,20 @@ pub trait Store {
         after: u64,
         except: &Address,
     ) -> Result<usize, StoreError>;
+
+    /// Returns the messages that wait for a hub with a number above `after`, by number, bounded
+    /// as in [`Store::unread`].
+    fn outbox(
+        &mut self,
+        peer: &PeerId,
+        after: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<OutgoingRow>, StoreError>;
+
+    /// Returns the newest messages for a hub that left the outbox and whose state may still
+    /// change (stored or delivered, not refused), newest first.
+    fn unsettled(&mut self, peer: &PeerId, limit: usize) -> Result<Vec<OutgoingRow>, StoreError>;
 
     /// Returns the lowest entry id a group still has.
     fn first_group_entry(&mut self, group: GroupId) -> Result<Option<u64>, StoreError>;

@@ -93,6 +93,7 @@ impl NodeBuilder {
         let (hub, inbox) = events::channel();
         let mut thread = hub_thread::spawn(HubSetup {
             config: hub_config(&about, &self.config),
+            identity,
             store,
             inbox,
             idle_exit: self.idle_exit,
@@ -202,6 +203,8 @@ fn hub_config(about: &About, config: &Config) -> HubConfig {
             mailbox_read_kept: limits.mailbox_read_kept,
             sessions: limits.sessions,
         },
+        started: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
+        mesh_key: None,
         about: match document {
             serde_json::Value::Object(map) => map,
             _ => serde_json::Map::new(),

@@ -6,6 +6,7 @@
 
 use crate::clock::Clock;
 use crate::events::{Event, Inbox};
+use crate::mesh::Identity;
 use crate::sessions::{Offer, Outgoing};
 use crate::store::SqliteStore;
 use ecorelay_hub::{ConnId, Effect, Effects, Hub, HubConfig, Ids, Input, StoreError, Warning};
@@ -44,6 +45,7 @@ pub(crate) type HubExit = Result<ExitReason, StoreError>;
 /// What the hub thread is started with.
 pub(crate) struct HubSetup {
     pub(crate) config: HubConfig,
+    pub(crate) identity: Identity,
     pub(crate) store: SqliteStore,
     pub(crate) inbox: Inbox,
     pub(crate) idle_exit: Option<Duration>,
@@ -73,11 +75,12 @@ pub(crate) fn spawn(setup: HubSetup) -> std::io::Result<HubThread> {
         .spawn(move || {
             let HubSetup {
                 config,
+                identity,
                 mut store,
                 inbox,
                 idle_exit,
             } = setup;
-            let hub = match Hub::new(config, Box::new(RandomIds), &mut store) {
+            let hub = match Hub::new(config, Box::new(RandomIds), Box::new(identity), &mut store) {
                 Ok(hub) => hub,
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -126,6 +129,16 @@ impl Ids for RandomIds {
     fn uuid(&mut self) -> String {
         // Ordered by time: ids side by side in the store's index share its pages.
         uuid::Uuid::now_v7().to_string()
+    }
+
+    fn secret(&mut self) -> [u8; 32] {
+        let mut secret = [0; 32];
+        // Without a source of randomness no key may be made, and the hub cannot go on.
+        if let Err(error) = getrandom::fill(&mut secret) {
+            tracing::error!(%error, "the system gives no random bytes");
+            std::process::abort();
+        }
+        secret
     }
 }
 
@@ -423,6 +436,7 @@ impl Body {
                         queue.finish();
                     }
                 }
+                Effect::Mesh(_) => {}
                 Effect::Stop => self.stopping = true,
             }
         }

@@ -193,6 +193,15 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
         "why" => Request::Why {
             msg_id: f.string("msg_id")?,
         },
+        "invite" => Request::Invite {
+            expires_s: f.count("expires_s", limits::TICKET_MOST_S)?,
+        },
+        "join" => Request::Join {
+            ticket: Box::new(crate::Ticket::decode(&f.string("ticket")?)?),
+        },
+        "connect" => Request::Connect {
+            address: f.string("address")?,
+        },
         "stay" => Request::Stay,
         "stop" => Request::Stop,
         "import_mailbox" => Request::ImportMailbox(f.whole()?),

@@ -72,7 +72,7 @@ impl std::fmt::Display for ErrorCode {
 }
 
 /// A refusal: the code, and a sentence that says what was wrong and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[error("{code}: {message}")]
 pub struct Refusal {
     /// The stable code.

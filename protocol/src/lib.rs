@@ -6,17 +6,23 @@
 //! [`HubLine`] (hub to client).
 
 mod address;
+mod cbor;
 mod decode;
 mod error;
 mod framing;
 pub mod limits;
 mod line;
+pub mod link;
 mod message;
+mod peer_id;
+mod psk;
 mod request;
 mod sanitize;
+mod ticket;
 mod time;
 
 pub use address::{Address, HubId, Name};
+pub use cbor::{Bytes, CborError, from_cbor, to_cbor};
 pub use decode::{decode_request, replace_lone_surrogates};
 pub use error::{ErrorCode, Refusal};
 pub use framing::{Framed, LineFramer};
@@ -27,11 +33,14 @@ pub use message::{
     DeliveryState, GroupEntry, GroupEntryType, MessageKind, MessageTrace, PushResult, SendStatus,
     TraceStep,
 };
+pub use peer_id::PeerId;
+pub use psk::Psk;
 pub use request::{
     GroupRequest, ImportGroup, ImportMailbox, ImportMessage, ImportText, Incoming, Register,
     Request, Scope, SendMessage,
 };
 pub use sanitize::{ID_MARKS, fence, header_line, is_id_char, is_invisible, visible};
+pub use ticket::Ticket;
 pub use time::{iso_ms, parse_iso_ms};
 
 /// Version of the local protocol that reference clients speak.

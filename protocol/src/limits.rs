@@ -87,3 +87,38 @@ pub const DEDUP_MS: u64 = 30 * DAY_MS;
 pub const REPLAY_ON_REGISTER: usize = 20;
 /// One day, in milliseconds.
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Hubs per mesh.
+pub const HUBS: usize = 1_000;
+/// Longest frame between hubs, in bytes.
+pub const FRAME_BYTES: usize = 4 * 1024 * 1024;
+/// The link version this hub speaks, and the oldest it still speaks.
+pub const LINK_VERSION: u32 = 1;
+/// Messages on their way to one hub that it has not acknowledged.
+pub const WINDOW: usize = 256;
+/// Their texts together, in bytes; one message is always sent.
+pub const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// Messages that wait for one hub.
+pub const OUTBOX: usize = 20_000;
+/// How long a message waits for its hub, in milliseconds.
+pub const OUTBOX_MS: u64 = 30 * DAY_MS;
+/// Messages one [`crate::link::Query`] asks for.
+pub const QUERY_IDS: usize = 256;
+/// Publications one [`crate::link::Fill`] asks for.
+pub const FILL_SEQS: usize = 256;
+/// Publications a hub keeps, so that others can fill gaps.
+pub const PUBLICATIONS: usize = 4_096;
+/// Their texts together, in bytes.
+pub const PUBLICATION_BYTES: usize = 32 * 1024 * 1024;
+/// How long a hub keeps them, in milliseconds.
+pub const PUBLICATION_MS: u64 = 10 * 60 * 1_000;
+/// Largest publication that goes over gossip with its text, in bytes. Source: measured, gossip
+/// of 57,000 bytes back to back arrives, of 60,000 it breaks the stream for good.
+pub const GOSSIP_BYTES: usize = 48 * 1024;
+/// How long a ticket is good, when nothing else is said, in milliseconds.
+pub const TICKET_MS: u64 = DAY_MS;
+/// How long a ticket may be good, in seconds.
+pub const TICKET_MOST_S: usize = 30 * 24 * 60 * 60;
+/// Addresses a person told the hub to connect to.
+pub const STATIC_ADDRESSES: usize = 256;
+/// Longest multiaddr, in characters.
+pub const MULTIADDR_CHARS: usize = 512;

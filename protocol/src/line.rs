@@ -123,6 +123,26 @@ pub enum HubLine {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         req_id: Option<String>,
     },
+    InviteResult {
+        /// The text of the ticket: a secret.
+        ticket: String,
+        /// When it ends, in ms since 1970.
+        expires: u64,
+        /// This invitation made the mesh.
+        created: bool,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        req_id: Option<String>,
+    },
+    JoinResult {
+        /// The inviting hub.
+        hub_id: String,
+        /// Its PeerId.
+        peer_id: String,
+        /// This hub is on the roster already.
+        admitted: bool,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        req_id: Option<String>,
+    },
     /// A direct message.
     IncomingMessage {
         #[serde(flatten)]
@@ -240,6 +260,8 @@ impl HubLine {
             | Self::GroupInfoResult { req_id, .. }
             | Self::StatusResult { req_id, .. }
             | Self::WhyResult { req_id, .. }
+            | Self::InviteResult { req_id, .. }
+            | Self::JoinResult { req_id, .. }
             | Self::ImportResult { req_id, .. } => req_id.as_deref(),
             _ => None,
         }

@@ -128,6 +128,21 @@ pub enum Request {
         /// The message.
         msg_id: String,
     },
+    /// Version "6", command line: make a ticket; makes the mesh if there is none.
+    Invite {
+        /// How long it is good, in seconds; [`crate::limits::TICKET_MS`] where it is missing.
+        expires_s: Option<usize>,
+    },
+    /// Version "6", command line: join the mesh of a ticket.
+    Join {
+        /// The ticket.
+        ticket: Box<crate::Ticket>,
+    },
+    /// Version "6", command line: keep a connection to this multiaddr.
+    Connect {
+        /// The address, `/ip4/…/tcp/…`, best with `/p2p/…`.
+        address: String,
+    },
     /// Version "6", command line: stay until stopped, also when nobody needs the hub.
     Stay,
     /// Version "6", command line: end the hub cleanly.

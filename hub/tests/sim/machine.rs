@@ -2,7 +2,8 @@
 
 use crate::actor::Actor;
 use ecorelay_hub::{
-    ConnId, Effect, Effects, Hub, HubConfig, Ids, Input, MemoryStore, Origin, StoreError, Tunables,
+    ConnId, Effect, Effects, Hub, HubConfig, Ids, Input, MemoryStore, Origin, PlainKeys,
+    StoreError, Tunables,
 };
 use ecorelay_protocol::decode_request;
 use serde_json::{Value, json};
@@ -23,6 +24,10 @@ struct Seeded(fastrand::Rng);
 impl Ids for Seeded {
     fn uuid(&mut self) -> String {
         format!("{:032x}", self.0.u128(..))
+    }
+
+    fn secret(&mut self) -> [u8; 32] {
+        std::array::from_fn(|_| self.0.u8(..))
     }
 }
 
@@ -46,9 +51,17 @@ fn hub(rng: &mut fastrand::Rng, store: &mut MemoryStore) -> Hub {
     let config = HubConfig {
         hub_id: "sim".parse().unwrap(),
         tunables: Tunables::default(),
+        started: 1_800_000_000_000,
+        mesh_key: None,
         about: serde_json::Map::new(),
     };
-    Hub::new(config, Box::new(Seeded(rng.fork())), store).unwrap()
+    Hub::new(
+        config,
+        Box::new(Seeded(rng.fork())),
+        Box::new(PlainKeys::numbered(1)),
+        store,
+    )
+    .unwrap()
 }
 
 impl Machine {
@@ -215,6 +228,7 @@ impl Machine {
                     }
                 }
                 Effect::Close { conn } => self.disconnect(conn),
+                Effect::Mesh(_) => {}
                 Effect::Stop => unreachable!(),
             }
         }

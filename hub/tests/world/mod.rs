@@ -9,7 +9,8 @@
 )]
 
 use ecorelay_hub::{
-    ConnId, Effect, Effects, Hub, HubConfig, Ids, Input, MemoryStore, Origin, StoreError, Tunables,
+    ConnId, Effect, Effects, Hub, HubConfig, Ids, Input, MemoryStore, Origin, PlainKeys,
+    StoreError, Tunables,
 };
 use ecorelay_protocol::decode_request;
 use serde_json::{Value, json};
@@ -20,6 +21,10 @@ pub struct Seeded(pub fastrand::Rng);
 impl Ids for Seeded {
     fn uuid(&mut self) -> String {
         format!("{:032x}", self.0.u128(..))
+    }
+
+    fn secret(&mut self) -> [u8; 32] {
+        std::array::from_fn(|_| self.0.u8(..))
     }
 }
 
@@ -34,10 +39,16 @@ pub struct World {
     next_conn: u64,
 }
 
+fn keys() -> Box<PlainKeys> {
+    Box::new(PlainKeys::numbered(1))
+}
+
 pub fn config(tunables: Tunables) -> HubConfig {
     HubConfig {
         hub_id: "here".parse().unwrap(),
         tunables,
+        started: 1_800_000_000_000,
+        mesh_key: None,
         about: serde_json::Map::new(),
     }
 }
@@ -50,7 +61,7 @@ impl World {
     pub fn with(tunables: Tunables) -> Self {
         let mut store = MemoryStore::default();
         let ids = Box::new(Seeded(fastrand::Rng::with_seed(7)));
-        let hub = Hub::new(config(tunables), ids, &mut store).unwrap();
+        let hub = Hub::new(config(tunables), ids, keys(), &mut store).unwrap();
         Self {
             hub,
             store,
@@ -66,7 +77,7 @@ impl World {
     pub fn restart(&mut self) {
         self.store.rollback();
         let ids = Box::new(Seeded(fastrand::Rng::with_seed(self.now)));
-        self.hub = Hub::new(config(Tunables::default()), ids, &mut self.store).unwrap();
+        self.hub = Hub::new(config(Tunables::default()), ids, keys(), &mut self.store).unwrap();
         self.out.clear();
     }
 
@@ -132,6 +143,7 @@ impl World {
                     self.closed.insert(conn);
                     follow.push(Input::Disconnected { conn });
                 }
+                Effect::Mesh(_) => {}
                 Effect::Stop => self.stopped = true,
             }
         }

@@ -2,8 +2,9 @@
 //! identity, and gives the default hub id its suffix.
 
 use crate::platform;
+use ecorelay_hub::Keys;
 use ecorelay_protocol::{HubId, Name, limits};
-use libp2p_identity::{Keypair, PeerId};
+use libp2p_identity::{Keypair, PeerId, PublicKey};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
@@ -38,7 +39,8 @@ pub enum IdentityError {
 /// Who this hub is.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
-    peer_id: PeerId,
+    keypair: Keypair,
+    peer_id: ecorelay_protocol::PeerId,
 }
 
 impl Identity {
@@ -65,14 +67,21 @@ impl Identity {
             }
             Err(e) => return Err(io("cannot read", e)),
         };
+        let text = keypair.public().to_peer_id().to_base58();
         Ok(Self {
-            peer_id: keypair.public().to_peer_id(),
+            peer_id: text.parse().map_err(|_| damaged())?,
+            keypair,
         })
     }
 
     /// Returns the PeerId as text.
     pub(crate) fn peer_id(&self) -> String {
-        self.peer_id.to_base58()
+        self.peer_id.to_string()
+    }
+
+    /// Returns the key pair, for the mesh's transport.
+    pub(crate) fn keypair(&self) -> &Keypair {
+        &self.keypair
     }
 
     /// Returns the hub id for a hub that was given none: the machine's name and a suffix that
@@ -84,7 +93,7 @@ impl Identity {
     fn hub_id_on(&self, host: &str) -> Option<HubId> {
         let mut slug = Name::slug(host, "hub");
         slug.truncate(limits::HUB_ID_CHARS - 1 - SUFFIX);
-        let bytes = self.peer_id.to_bytes();
+        let bytes = self.keypair.public().to_peer_id().to_bytes();
         let suffix: String = bytes
             .iter()
             .rev()
@@ -94,6 +103,26 @@ impl Identity {
         format!("{}-{suffix}", slug.trim_end_matches('-'))
             .parse()
             .ok()
+    }
+}
+
+impl Keys for Identity {
+    fn peer_id(&self) -> &ecorelay_protocol::PeerId {
+        &self.peer_id
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        // An ed25519 key always signs.
+        self.keypair.sign(message).unwrap_or_default()
+    }
+
+    fn verify(&self, peer: &ecorelay_protocol::PeerId, message: &[u8], signature: &[u8]) -> bool {
+        let Ok(peer) = peer.as_str().parse::<PeerId>() else {
+            return false;
+        };
+        // The PeerId of an ed25519 key is the key itself.
+        let key = PublicKey::try_decode_protobuf(peer.as_ref().digest());
+        key.is_ok_and(|key| key.verify(message, signature))
     }
 }
 

@@ -8,9 +8,9 @@ use super::rows::{
 };
 use ecorelay_hub::{
     AskRow, Durable, Found, GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxLoad, MailboxRow,
-    MemberRow, MessageRow, Store, StoreError, Write,
+    MemberRow, MessageRow, OutgoingRow, Store, StoreError, Write,
 };
-use ecorelay_protocol::Address;
+use ecorelay_protocol::{Address, PeerId};
 use rusqlite::{OptionalExtension as _, Params, Row};
 
 impl SqliteStore {
@@ -178,6 +178,10 @@ impl Store for SqliteStore {
                 .map(|row| self.group_load(row))
                 .collect::<Result<_, _>>()?,
             asks,
+            mesh: None,
+            hubs: Vec::new(),
+            roster: Vec::new(),
+            outboxes: Vec::new(),
             last_mailbox: self.highest("last_mailbox")?,
             last_group: self.highest("last_group")?,
         })
@@ -332,6 +336,20 @@ impl Store for SqliteStore {
             |row| number(row, 0),
         )?;
         Ok(count.unwrap_or(0) as usize)
+    }
+
+    fn outbox(
+        &mut self,
+        _peer: &PeerId,
+        _after: u64,
+        _limit: usize,
+        _max_bytes: usize,
+    ) -> Result<Vec<OutgoingRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn unsettled(&mut self, _peer: &PeerId, _limit: usize) -> Result<Vec<OutgoingRow>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn first_group_entry(&mut self, group: GroupId) -> Result<Option<u64>, StoreError> {

@@ -71,6 +71,14 @@ impl SqliteStore {
                 "DELETE FROM group_entries WHERE id >= ?1 AND id < ?2",
                 [range(group.0)?.0, place(group.0, keep_from)?],
             ),
+            Write::PutMesh(_)
+            | Write::PutHub(_)
+            | Write::DeleteHub(_)
+            | Write::PutRoster { .. }
+            | Write::ClearRoster
+            | Write::AppendOutgoing(_)
+            | Write::MarkOutgoing { .. }
+            | Write::ForgetOutgoing { .. } => Ok(()),
         }
         .map(|()| 0)
     }

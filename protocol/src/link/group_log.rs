@@ -1,0 +1,34 @@
+//! Groups: what is exchanged of their replicated logs.
+
+use super::Signed;
+use crate::PeerId;
+use serde::{Deserialize, Serialize};
+
+/// How far a hub has the log of one group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupVersions {
+    /// The group's id, the same on every hub.
+    pub group: String,
+    /// Per author; an author that is missing is at 0.
+    pub authors: Vec<GroupVersion>,
+}
+
+/// How far a hub has one author's part of a group's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupVersion {
+    /// The hub that wrote it.
+    pub author: PeerId,
+    /// The last of its changes of the membership, from 1, without gap.
+    pub changes: u64,
+    /// The last of its texts, from 1.
+    pub texts: u64,
+}
+
+/// A part of a group's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupOps {
+    /// The group's id.
+    pub group: String,
+    /// Operations, each signed by the hub that wrote it.
+    pub ops: Vec<Signed>,
+}
