@@ -1,7 +1,7 @@
 //! What reaches the hub thread, and the handle that brings it there.
 
 use crate::sessions::Outgoing;
-use ecorelay_hub::{ConnId, Origin, Tag, Warning};
+use ecorelay_hub::{ConnId, MeshInput, Origin, Tag, Warning};
 use ecorelay_protocol::{Incoming, Refusal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,6 +47,11 @@ pub(crate) enum Event {
     Warning {
         code: &'static str,
         warning: Option<Warning>,
+    },
+    Mesh {
+        input: MeshInput,
+        /// As with lines.
+        _large: Option<OwnedSemaphorePermit>,
     },
 }
 
@@ -111,18 +116,28 @@ impl HubHandle {
         lines: Vec<Decoded>,
         longest: usize,
     ) -> Result<(), HubEnded> {
-        let large = if longest < LARGE {
-            None
-        } else {
-            let permit = Arc::clone(&self.large).acquire_owned().await;
-            Some(permit.map_err(|_| HubEnded)?)
-        };
+        let _large = self.room_for(longest).await?;
         self.send(Event::Lines {
             conn,
             lines,
-            _large: large,
+            _large,
         })
         .await
+    }
+
+    /// Hands over what happened on the mesh; it had `bytes` on the wire.
+    pub(crate) async fn mesh(&self, input: MeshInput, bytes: usize) -> Result<(), HubEnded> {
+        let _large = self.room_for(bytes).await?;
+        self.send(Event::Mesh { input, _large }).await
+    }
+
+    /// Waits while too many large events wait.
+    async fn room_for(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, HubEnded> {
+        if bytes < LARGE {
+            return Ok(None);
+        }
+        let permit = Arc::clone(&self.large).acquire_owned().await;
+        Ok(Some(permit.map_err(|_| HubEnded)?))
     }
 
     /// Hands over any event; waits while the hub thread has too much to do.

@@ -252,6 +252,7 @@ impl Body {
                 Event::Warning { code, warning } => {
                     self.waiting.push_back(Input::Warning { code, warning });
                 }
+                Event::Mesh { input, .. } => self.waiting.push_back(Input::Mesh(input)),
             }
         }
     }

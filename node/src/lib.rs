@@ -35,6 +35,7 @@ mod hub_thread;
 mod in_process;
 mod lifecycle;
 mod logging;
+#[allow(dead_code, unused_imports)]
 mod mesh;
 mod node;
 mod platform;
@@ -46,5 +47,5 @@ pub use daemon::{DaemonOptions, run_daemon};
 pub use error::NodeError;
 pub use hub_thread::ExitReason;
 pub use in_process::{GroupInfo, History, Inbox, Sent, Session, SessionBuilder, SessionError};
-pub use mesh::IdentityError;
+pub use mesh::{IdentityError, MeshError};
 pub use node::Node;

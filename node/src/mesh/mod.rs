@@ -1,6 +1,16 @@
 //! The mesh: what makes this hub known to other hubs. libp2p types do not leave this folder.
+//!
+//! [`start`] opens the listeners and starts the one task that owns the swarm (`event_loop`);
+//! [`MeshHandle`] carries out what the brain wants done, and everything that happens comes to the
+//! hub thread as a `MeshInput`. One connection per hub, one link stream per connection (`link`).
 
+mod config;
+mod handle;
 mod identity;
+mod queue;
 
+pub(crate) use config::MeshConfig;
+pub use config::MeshError;
+pub(crate) use handle::{MeshHandle, start};
 pub(crate) use identity::Identity;
 pub use identity::IdentityError;
