@@ -6,7 +6,9 @@
 //! cannot be used; the file is then left exactly as it was found.
 
 mod error;
+mod mesh;
 mod open;
+mod outgoing;
 mod read;
 mod rows;
 mod schema;

@@ -15,7 +15,7 @@ use rusqlite::{OptionalExtension as _, Params, Row};
 
 impl SqliteStore {
     /// Returns the one row a query has.
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -28,7 +28,7 @@ impl SqliteStore {
     }
 
     /// Returns all rows of a query.
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -40,7 +40,7 @@ impl SqliteStore {
     }
 
     /// Returns the first rows of a query: no more text than `max_bytes`, but at least one.
-    fn page<T>(
+    pub(super) fn page<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -178,10 +178,10 @@ impl Store for SqliteStore {
                 .map(|row| self.group_load(row))
                 .collect::<Result<_, _>>()?,
             asks,
-            mesh: None,
-            hubs: Vec::new(),
-            roster: Vec::new(),
-            outboxes: Vec::new(),
+            mesh: self.mesh()?,
+            hubs: self.hubs()?,
+            roster: self.roster()?,
+            outboxes: self.outboxes()?,
             last_mailbox: self.highest("last_mailbox")?,
             last_group: self.highest("last_group")?,
         })
@@ -212,6 +212,9 @@ impl Store for SqliteStore {
         )?;
         if let Some(row) = found {
             return Ok(Some(Found::Gone(row)));
+        }
+        if let Some(row) = self.find_outgoing(msg_id)? {
+            return Ok(Some(Found::Outgoing(Box::new(row))));
         }
         let found = self.one(
             concat!(
@@ -340,16 +343,18 @@ impl Store for SqliteStore {
 
     fn outbox(
         &mut self,
-        _peer: &PeerId,
-        _after: u64,
-        _limit: usize,
-        _max_bytes: usize,
+        peer: &PeerId,
+        after: u64,
+        limit: usize,
+        max_bytes: usize,
     ) -> Result<Vec<OutgoingRow>, StoreError> {
-        Ok(Vec::new())
+        self.touch()?;
+        self.waiting(peer, after, limit, max_bytes)
     }
 
-    fn unsettled(&mut self, _peer: &PeerId, _limit: usize) -> Result<Vec<OutgoingRow>, StoreError> {
-        Ok(Vec::new())
+    fn unsettled(&mut self, peer: &PeerId, limit: usize) -> Result<Vec<OutgoingRow>, StoreError> {
+        self.touch()?;
+        self.open_outgoing(peer, limit)
     }
 
     fn first_group_entry(&mut self, group: GroupId) -> Result<Option<u64>, StoreError> {
@@ -365,6 +370,6 @@ impl Store for SqliteStore {
 }
 
 /// Returns a limit as SQLite wants it.
-fn rows_limit(limit: usize) -> i64 {
+pub(super) fn rows_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

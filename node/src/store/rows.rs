@@ -1,9 +1,13 @@
 //! How the brain's values stand in columns.
 
 use ecorelay_hub::{
-    GoneRow, GroupEntryRow, GroupId, MailboxId, MessageKey, MessageRow, OpId, Pushed, StoreError,
+    GoneRow, GroupEntryRow, GroupId, MailboxId, MessageKey, MessageRow, OpId, OutgoingRow, Pushed,
+    StoreError,
 };
-use ecorelay_protocol::{GroupEntryType, MessageKind, PushResult};
+use ecorelay_protocol::link::Signed;
+use ecorelay_protocol::{
+    DeliveryState, GroupEntryType, MessageKind, PeerId, PushResult, from_cbor,
+};
 use rusqlite::Row;
 use rusqlite::types::Type;
 use std::str::FromStr;
@@ -30,7 +34,15 @@ macro_rules! group_entry_columns {
     };
 }
 
-pub(super) use {gone_columns, group_entry_columns, message_columns};
+/// The columns of a message for another hub, in the order [`outgoing`] reads them.
+macro_rules! outgoing_columns {
+    () => {
+        "outgoing.id, msg_id, kind, sender, recipient, ts, urgent, acked, state, state_ts, \
+         refused, detail, reply_to, ask_id, body"
+    };
+}
+
+pub(super) use {gone_columns, group_entry_columns, message_columns, outgoing_columns};
 
 /// What `push_result` holds for a push path that confirmed.
 pub(super) const HANDED: i64 = 0;
@@ -93,7 +105,18 @@ pub(super) fn entry_type_code(entry_type: GroupEntryType) -> i64 {
     }
 }
 
-fn damaged(column: usize, what: &str) -> rusqlite::Error {
+pub(super) fn state_code(state: DeliveryState) -> i64 {
+    match state {
+        DeliveryState::Delivered => 0,
+        DeliveryState::Stored => 1,
+        DeliveryState::Unknown => 2,
+        DeliveryState::Outbox => 3,
+        // The index `outgoing_open` has this number.
+        DeliveryState::Read => 4,
+    }
+}
+
+pub(super) fn damaged(column: usize, what: &str) -> rusqlite::Error {
     let source = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
     rusqlite::Error::FromSqlConversionFailure(column, Type::Null, Box::new(source))
 }
@@ -125,6 +148,23 @@ fn entry_type(row: &Row<'_>, column: usize) -> rusqlite::Result<GroupEntryType> 
         1 => GroupEntryType::System,
         n => return Err(damaged(column, &format!("{n} is not a kind of entry"))),
     })
+}
+
+fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<DeliveryState> {
+    Ok(match row.get(column)? {
+        0 => DeliveryState::Delivered,
+        1 => DeliveryState::Stored,
+        2 => DeliveryState::Unknown,
+        3 => DeliveryState::Outbox,
+        4 => DeliveryState::Read,
+        n => return Err(damaged(column, &format!("{n} is not a state"))),
+    })
+}
+
+/// Returns a signed value, which stands as CBOR.
+pub(super) fn signed(row: &Row<'_>, column: usize) -> rusqlite::Result<Signed> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    from_cbor(bytes).map_err(|e| damaged(column, &e.to_string()))
 }
 
 /// Returns a time or count.
@@ -229,5 +269,27 @@ pub(super) fn group_entry(row: &Row<'_>) -> rusqlite::Result<GroupEntryRow> {
         entry_type: entry_type(row, 6)?,
         from: word(row, 7)?,
         text: text(row, 8)?,
+    })
+}
+
+/// Returns the message for `peer` in a row of `outgoing_columns`.
+pub(super) fn outgoing(row: &Row<'_>, peer: PeerId) -> rusqlite::Result<OutgoingRow> {
+    Ok(OutgoingRow {
+        peer,
+        seq: low(row.get(0)?).into(),
+        msg_id: row.get(1)?,
+        kind: kind(row, 2)?,
+        from: word(row, 3)?,
+        to: word(row, 4)?,
+        ts: number(row, 5)?,
+        urgent: row.get(6)?,
+        acked: optional_number(row, 7)?,
+        state: state(row, 8)?,
+        state_ts: number(row, 9)?,
+        refused: row.get(10)?,
+        detail: row.get(11)?,
+        reply_to: row.get(12)?,
+        ask_id: row.get(13)?,
+        text: text(row, 14)?,
     })
 }

@@ -2,7 +2,7 @@
 //! had. A migration that was released is never edited; a change is a new one at the end.
 //!
 //! A message's key is one integer, `mailbox << 32 | seq`, so that a mailbox is one range of the
-//! table. Texts stand last in their rows: what a query looks at is then in the row's first page.
+//! table; the same goes for the outbox of each hub (`outboxes.id << 32 | seq`). Texts stand last in their rows: what a query looks at is then in the row's first page.
 
 use super::OpenError;
 use super::open::pragma;
@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i64 = 0x4563_526C;
 /// The schema this program writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -105,6 +105,63 @@ CREATE INDEX group_entries_sender ON group_entries (sender);
 ",
     "
 ALTER TABLE gone ADD COLUMN handed INTEGER NOT NULL DEFAULT 0;
+",
+    "
+CREATE TABLE mesh (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    root      TEXT NOT NULL,
+    psk       BLOB NOT NULL,
+    since     INTEGER NOT NULL,
+    hub_id    TEXT NOT NULL,
+    epoch     INTEGER NOT NULL,
+    ticket    TEXT,
+    addresses TEXT NOT NULL
+);
+
+CREATE TABLE hubs (
+    peer      TEXT PRIMARY KEY,
+    hub_id    TEXT NOT NULL,
+    since     INTEGER NOT NULL,
+    epoch     INTEGER NOT NULL,
+    last_seen INTEGER NOT NULL,
+    entry     BLOB
+);
+
+CREATE TABLE roster (
+    subject TEXT NOT NULL,
+    revoked INTEGER NOT NULL,
+    entry   BLOB NOT NULL,
+    PRIMARY KEY (subject, revoked)
+) WITHOUT ROWID;
+
+CREATE TABLE outboxes (
+    id       INTEGER PRIMARY KEY,
+    peer     TEXT NOT NULL UNIQUE,
+    last_seq INTEGER NOT NULL
+);
+
+CREATE TABLE outgoing (
+    id        INTEGER PRIMARY KEY,
+    msg_id    TEXT NOT NULL UNIQUE,
+    kind      INTEGER NOT NULL,
+    sender    TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    ts        INTEGER NOT NULL,
+    urgent    INTEGER NOT NULL,
+    acked     INTEGER,
+    state     INTEGER NOT NULL,
+    state_ts  INTEGER NOT NULL,
+    refused   INTEGER NOT NULL,
+    detail    TEXT,
+    reply_to  TEXT,
+    ask_id    TEXT,
+    body      TEXT NOT NULL
+);
+CREATE INDEX outgoing_waiting ON outgoing (id, ts) WHERE acked IS NULL;
+CREATE INDEX outgoing_open ON outgoing (id)
+    WHERE acked IS NOT NULL AND refused = 0 AND state <> 4;
+CREATE INDEX outgoing_left ON outgoing (state_ts) WHERE acked IS NOT NULL;
+CREATE INDEX outgoing_sender ON outgoing (sender);
 ",
 ];
 

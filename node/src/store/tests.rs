@@ -3,10 +3,13 @@
 
 use super::*;
 use ecorelay_hub::{
-    AskRow, GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxRow, MemberRow, MemoryStore,
-    MessageKey, MessageRow, OpId, Pushed, Store, Write,
+    AskRow, GroupEntryRow, GroupId, GroupRow, HubRow, MailboxId, MailboxRow, MemberRow,
+    MemoryStore, MeshRow, MessageKey, MessageRow, OpId, OutgoingRow, Pushed, Store, Write,
 };
-use ecorelay_protocol::{Address, GroupEntryType, MessageKind, PushResult};
+use ecorelay_protocol::link::Signed;
+use ecorelay_protocol::{
+    Address, Bytes, DeliveryState, GroupEntryType, MessageKind, PeerId, Psk, PushResult,
+};
 use proptest::prelude::*;
 use std::path::PathBuf;
 
@@ -49,6 +52,52 @@ fn pushed(n: u8) -> Pushed {
     }
 }
 
+fn peer(n: u8) -> PeerId {
+    let last = ["a", "b", "A", "Z"][usize::from(n % 4)];
+    format!("12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5S{last}")
+        .parse()
+        .unwrap()
+}
+
+fn signed(n: u8) -> Signed {
+    Signed {
+        by: peer(n / 3),
+        payload: Bytes(vec![n; usize::from(n % 9)]),
+        signature: Bytes(vec![0xff, n]),
+    }
+}
+
+fn state(n: u8) -> DeliveryState {
+    [
+        DeliveryState::Outbox,
+        DeliveryState::Stored,
+        DeliveryState::Delivered,
+        DeliveryState::Unknown,
+        DeliveryState::Read,
+    ][usize::from(n % 5)]
+}
+
+fn outgoing(peer: PeerId, seq: u64, id: usize, n: u8) -> OutgoingRow {
+    OutgoingRow {
+        msg_id: format!("o-{id}"),
+        peer,
+        seq,
+        kind: MessageKind::Reply,
+        from: ["a", "b"][usize::from(n % 2)].parse().unwrap(),
+        to: address(n / 4),
+        text: "é".repeat(usize::from(n) % 40),
+        reply_to: (n % 2 == 0).then(|| format!("m-{}", id / 2)),
+        ask_id: (n % 5 == 0).then(|| "ask".into()),
+        ts: 1_000 + u64::from(n),
+        urgent: n % 2 == 1,
+        acked: None,
+        state: DeliveryState::Outbox,
+        state_ts: n.into(),
+        detail: (n % 3 == 0).then(|| "why".into()),
+        refused: false,
+    }
+}
+
 /// One step of a random history; numbers are brought into range when it is carried out.
 #[derive(Debug, Clone)]
 enum Step {
@@ -71,6 +120,14 @@ enum Step {
     DeleteMember(u8, u8),
     AppendEntry(u8, u8),
     TrimGroup(u8, u8),
+    PutMesh(u8),
+    PutHub(u8, u8),
+    DeleteHub(u8),
+    PutRoster(u8, u8),
+    ClearRoster,
+    AppendOutgoing(u8, u8),
+    MarkOutgoing(u8, u8),
+    ForgetOutgoing(u8),
     Commit,
     Rollback,
 }
@@ -98,6 +155,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (n(), n()).prop_map(|(a, b)| DeleteMember(a, b)),
         4 => (n(), n()).prop_map(|(a, b)| AppendEntry(a, b)),
         1 => (n(), n()).prop_map(|(a, b)| TrimGroup(a, b)),
+        1 => n().prop_map(PutMesh),
+        2 => (n(), n()).prop_map(|(a, b)| PutHub(a, b)),
+        1 => n().prop_map(DeleteHub),
+        2 => (n(), n()).prop_map(|(a, b)| PutRoster(a, b)),
+        1 => Just(ClearRoster),
+        8 => (n(), n()).prop_map(|(a, b)| AppendOutgoing(a, b)),
+        8 => (n(), n()).prop_map(|(a, b)| MarkOutgoing(a, b)),
+        1 => n().prop_map(ForgetOutgoing),
         3 => Just(Commit),
         1 => Just(Rollback),
     ]
@@ -233,6 +298,47 @@ fn write_of(step: &Step, reference: &mut MemoryStore, ids: &mut usize) -> Option
             group: group(g),
             keep_from: u64::from(n % 12),
         },
+        Step::PutMesh(n) => Write::PutMesh(Box::new(MeshRow {
+            root: peer(n),
+            psk: Psk::new([n; 32]),
+            since: n.into(),
+            hub_id: "desk".parse().unwrap(),
+            epoch: u64::from(n) + 1,
+            ticket: (n % 2 == 0).then(|| "ticket".into()),
+            addresses: (0..n % 3)
+                .map(|i| format!("/ip4/10.0.0.{i}/tcp/4001"))
+                .collect(),
+        })),
+        Step::PutHub(p, n) => Write::PutHub(Box::new(HubRow {
+            peer: peer(p),
+            hub_id: ["desk", "lap"][usize::from(n % 2)].parse().unwrap(),
+            since: n.into(),
+            epoch: u64::from(n) * 3,
+            entry: (n % 3 > 0).then(|| signed(n)),
+            last_seen: n.into(),
+        })),
+        Step::DeleteHub(p) => Write::DeleteHub(peer(p)),
+        Step::PutRoster(p, n) => Write::PutRoster {
+            subject: peer(p),
+            revoked: n % 3 == 0,
+            entry: Box::new(signed(n)),
+        },
+        Step::ClearRoster => Write::ClearRoster,
+        Step::AppendOutgoing(p, n) => {
+            let loaded = reference.load().unwrap().outboxes;
+            let outbox = loaded.iter().find(|outbox| outbox.peer == peer(p));
+            let seq = outbox.map_or(1, |outbox| outbox.last_seq + 1);
+            Write::AppendOutgoing(Box::new(outgoing(peer(p), seq, *ids, n)))
+        }
+        Step::MarkOutgoing(id, n) => Write::MarkOutgoing {
+            msg_id: format!("o-{}", usize::from(id) % *ids),
+            acked: (n % 3 > 0).then(|| n.into()),
+            state: state(n),
+            ts: n.into(),
+            detail: (n % 2 == 0).then(|| "detail".into()),
+            refused: n % 7 == 0,
+        },
+        Step::ForgetOutgoing(n) => Write::ForgetOutgoing { before: n.into() },
         Step::Move(..) | Step::Commit | Step::Rollback => return None,
     })
 }
@@ -240,9 +346,20 @@ fn write_of(step: &Step, reference: &mut MemoryStore, ids: &mut usize) -> Option
 fn assert_same(a: &mut impl Store, b: &mut impl Store, ids: usize) {
     assert_eq!(a.load().unwrap(), b.load().unwrap());
     for id in 0..=ids {
-        for prefix in ["m", "g"] {
+        for prefix in ["m", "g", "o"] {
             let id = format!("{prefix}-{id}");
             assert_eq!(a.find(&id).unwrap(), b.find(&id).unwrap());
+        }
+    }
+    for n in 0..4 {
+        let p = peer(n);
+        for (limit, bytes) in [(usize::MAX, usize::MAX), (3, 60), (100, 90), (5, 0), (0, 9)] {
+            for after in [0, 2, 9, u64::MAX] {
+                let x = a.outbox(&p, after, limit, bytes).unwrap();
+                assert_eq!(x, b.outbox(&p, after, limit, bytes).unwrap());
+            }
+            let x = a.unsettled(&p, limit).unwrap();
+            assert_eq!(x, b.unsettled(&p, limit).unwrap());
         }
     }
     for n in 0..3 {
@@ -281,7 +398,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn does_what_the_memory_store_does(steps in proptest::collection::vec(step(), 0..120)) {
+    fn does_what_the_memory_store_does(steps in proptest::collection::vec(step(), 0..160)) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("relay.db");
         let mut store = SqliteStore::open(&path).unwrap();
@@ -385,8 +502,12 @@ fn an_older_store_is_brought_up_to_date_and_keeps_its_mail() {
     store.close().unwrap();
     // As version 1 left it.
     let conn = Connection::open(&path).unwrap();
-    conn.execute_batch("ALTER TABLE gone DROP COLUMN handed; PRAGMA user_version = 1")
-        .unwrap();
+    conn.execute_batch(
+        "ALTER TABLE gone DROP COLUMN handed;
+         DROP TABLE mesh; DROP TABLE hubs; DROP TABLE roster; DROP TABLE outboxes;
+         DROP TABLE outgoing; PRAGMA user_version = 1",
+    )
+    .unwrap();
     conn.close().unwrap();
 
     let mut store = SqliteStore::open(&path).unwrap();

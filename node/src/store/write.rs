@@ -71,19 +71,30 @@ impl SqliteStore {
                 "DELETE FROM group_entries WHERE id >= ?1 AND id < ?2",
                 [range(group.0)?.0, place(group.0, keep_from)?],
             ),
-            Write::PutMesh(_)
-            | Write::PutHub(_)
-            | Write::DeleteHub(_)
-            | Write::PutRoster { .. }
-            | Write::ClearRoster
-            | Write::AppendOutgoing(_)
-            | Write::MarkOutgoing { .. }
-            | Write::ForgetOutgoing { .. } => Ok(()),
+            Write::PutMesh(row) => self.put_mesh(&row),
+            Write::PutHub(row) => self.put_hub(&row),
+            Write::DeleteHub(peer) => self.run("DELETE FROM hubs WHERE peer = ?1", [peer.as_str()]),
+            Write::PutRoster {
+                subject,
+                revoked,
+                entry,
+            } => self.put_roster(&subject, revoked, &entry),
+            Write::ClearRoster => self.run("DELETE FROM roster", []),
+            Write::AppendOutgoing(row) => self.append_outgoing(&row),
+            Write::MarkOutgoing {
+                msg_id,
+                acked,
+                state,
+                ts,
+                detail,
+                refused,
+            } => self.mark_outgoing(&msg_id, acked, state, ts, detail.as_deref(), refused),
+            Write::ForgetOutgoing { before } => self.forget_outgoing(before),
         }
         .map(|()| 0)
     }
 
-    fn run(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+    pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
         self.count(sql, params).map(drop)
     }
 
@@ -227,6 +238,10 @@ impl SqliteStore {
             "UPDATE group_entries SET sender = ?2 WHERE sender = ?1",
         ] {
             self.run(sql, [&names[0], &names[1]])?;
+        }
+        // Only sessions of this hub have messages in its outboxes.
+        if old.hub.is_none() && new.hub.is_none() {
+            self.rename_sender(&old.name, &new.name)?;
         }
         Ok(())
     }
