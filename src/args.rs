@@ -1,7 +1,8 @@
 //! The arguments. Each command's own arguments stand in its file under `commands/`.
 
 use crate::commands::{
-    broadcast, completions, group, import, inbox, mcp, node, reply, room, send, up, watch, why,
+    broadcast, completions, connect, group, import, inbox, invite, join, mcp, node, reply, room,
+    send, up, watch, why,
 };
 use crate::error::CliError;
 use crate::output::Output;
@@ -9,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// AI coding-assistant sessions message each other through a hub on this machine.
+/// AI coding-assistant sessions message each other, on one machine and across machines.
 #[derive(Debug, Parser)]
 #[command(
     name = "ecorelay",
@@ -68,6 +69,14 @@ pub(crate) enum Command {
     /// Talk in groups: they keep members and history
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Print a ticket with which another machine joins
+    Invite(invite::InviteArgs),
+    /// Join the machines of a ticket
+    Join(join::JoinArgs),
+    /// Keep a connection to the hub at an address
+    Connect(connect::ConnectArgs),
+    /// List the hubs on other machines
+    Hubs,
     /// Show what comes, as it comes
     Watch(watch::WatchArgs),
     /// Show the way of one message

@@ -2,14 +2,19 @@
 
 pub(crate) mod broadcast;
 pub(crate) mod completions;
+pub(crate) mod connect;
 pub(crate) mod doctor;
 pub(crate) mod group;
+mod hubs;
 pub(crate) mod import;
 pub(crate) mod inbox;
+pub(crate) mod invite;
+pub(crate) mod join;
 mod lasting;
 mod live_status;
 pub(crate) mod logs;
 pub(crate) mod mcp;
+mod mesh_wait;
 pub(crate) mod node;
 mod peers;
 mod presence;
@@ -61,6 +66,10 @@ async fn ask(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Broadcast(args) => broadcast::run(args, context).await,
         Command::Room(command) => room::run(command, context).await,
         Command::Group(command) => group::run(command, context).await,
+        Command::Invite(args) => invite::run(args, context).await,
+        Command::Join(args) => join::run(args, context).await,
+        Command::Connect(args) => connect::run(args, context).await,
+        Command::Hubs => hubs::run(context).await,
         Command::Watch(args) => watch::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
         Command::Doctor => doctor::run(context).await,

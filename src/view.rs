@@ -1,7 +1,9 @@
 //! Text for people. Functions here take data and the time and return text with colour codes,
 //! which [`crate::output::Output`] drops where they are not wanted. Nothing here prints or asks.
 
+pub(crate) mod address;
 pub(crate) mod document;
+pub(crate) mod hubs;
 pub(crate) mod live;
 pub(crate) mod message;
 pub(crate) mod status;

@@ -98,8 +98,9 @@ fn begins_with_tag(text: &str, tag: &str) -> bool {
 }
 
 /// Returns the line the receiving hub writes above a pushed text: who, from where, what kind,
-/// which id, and how to answer. `from` is the address the hub itself vouches for; `place` is
-/// the room or group, where there is one.
+/// which id, and how to answer. `from` is the address the hub itself vouches for: another hub's
+/// id stands in it only where that hub has proven its key. `place` is the room or group, where
+/// there is one.
 pub fn header_line(
     kind: MessageKind,
     from: &str,
@@ -107,9 +108,11 @@ pub fn header_line(
     id: &str,
     urgent: bool,
 ) -> String {
-    let origin = match from.split_once('@') {
-        None => "a session on this machine".to_owned(),
-        Some((_, hub)) => format!("a session on the hub {hub}"),
+    // Every push carries these words: the address beside them says which hub.
+    let origin = if from.contains('@') {
+        "a session on a paired hub, key verified"
+    } else {
+        "a session on this machine"
     };
     // An id from elsewhere could be made to say something in this line.
     let id: String = id
@@ -178,6 +181,18 @@ mod tests {
         }
         let own = "bcast-a.b-1-1795348943331:web@desk";
         assert!(header_line(MessageKind::Ask, "a", None, own, false).contains(own));
+    }
+
+    #[test]
+    fn the_line_says_whether_the_sender_is_on_this_machine() {
+        let line = |from: &str| header_line(MessageKind::Message, from, None, "m-1", true);
+        assert_eq!(
+            line("api"),
+            "[ecorelay] message from api (a session on this machine, sender calls it urgent) · id m-1 · to answer: relay_reply with ask_id \"m-1\""
+        );
+        assert!(line("api@desk").starts_with(
+            "[ecorelay] message from api@desk (a session on a paired hub, key verified, sender"
+        ));
     }
 
     proptest! {

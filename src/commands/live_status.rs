@@ -17,6 +17,7 @@ use std::time::Duration;
 const GATHER: Duration = Duration::from_millis(150);
 /// The hub is asked this often without a word of it: times pass, and unread mail counts up.
 const REFRESH: Duration = Duration::from_secs(5);
+
 /// Returns the hub's status document.
 pub(crate) async fn status(hub: &mut Hub) -> Result<Value, CliError> {
     match hub.ask(json!({"type": "status"})).await? {
@@ -27,16 +28,21 @@ pub(crate) async fn status(hub: &mut Hub) -> Result<Value, CliError> {
 
 /// Returns the page for people.
 pub(crate) fn status_page(status: &Value, context: &Context) -> String {
+    surroundings(context, |around| page(status, around))
+}
+
+/// Returns what `page` makes of what it depends on besides the document.
+pub(crate) fn surroundings(
+    context: &Context,
+    page: impl FnOnce(Surroundings<'_>) -> String,
+) -> String {
     let home = std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
-    page(
-        status,
-        Surroundings {
-            now: now_ms(),
-            home: home.as_deref(),
-            columns: context.output.terminal().map(|size| size.0),
-            program: &crate::identity::program(),
-        },
-    )
+    page(Surroundings {
+        now: now_ms(),
+        home: home.as_deref(),
+        columns: context.output.terminal().map(|size| size.0),
+        program: &crate::identity::program(),
+    })
 }
 
 /// Shows the status until Ctrl-C; ends with an error when the hub ends and does not come back.

@@ -60,7 +60,7 @@ fn page(
         table.row(vec![
             cell(BOLD, one_line(&peer.name)),
             cell(PLAIN, one_line(agent)),
-            state_cell(peer.state.as_deref().unwrap_or_default()),
+            state_cell(peer.state.as_deref().unwrap_or_default(), now),
             cell(PLAIN, short_path(&peer.cwd, home)),
             cell(PLAIN, one_line(&peer.git_branch)),
             cell(PLAIN, ago(now, peer.last_seen)),
@@ -68,4 +68,42 @@ fn page(
         ]);
     }
     table.render(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::view::style::plain;
+
+    #[test]
+    fn sessions_of_other_hubs_stand_beside_those_of_this_one() {
+        let now = 1_795_345_096_789;
+        let peer = |name: &str, state: &str, ago: u64| PeerInfo {
+            name: name.into(),
+            cwd: "/home/al/shop".into(),
+            git_branch: "main".into(),
+            last_seen: now - ago,
+            agent: Some("claude-code".into()),
+            hub: None,
+            state: Some(state.into()),
+        };
+        let peers = [
+            peer("web", "idle", 0),
+            peer(
+                "api@desk",
+                "offline-since 2026-11-22T10:55:16.789Z",
+                180_000,
+            ),
+        ];
+        assert_eq!(
+            plain(&page(&peers, "ann", now, Some("/home/al"), None)),
+            [
+                "  NAME      AGENT        STATE              FOLDER  BRANCH  LAST SEEN\n",
+                "  web       claude-code  idle               ~/shop  main    just now\n",
+                "  api@desk  claude-code  offline for 3 min  ~/shop  main    3 min ago\n",
+            ]
+            .concat()
+        );
+    }
 }

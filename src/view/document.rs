@@ -19,6 +19,11 @@ impl<'a> Doc<'a> {
         self.0[key].as_u64().unwrap_or(0)
     }
 
+    /// Returns whether a key is true.
+    pub(crate) fn flag(self, key: &str) -> bool {
+        self.0[key].as_bool() == Some(true)
+    }
+
     /// Returns how many items a list has, or the number that stands in its place.
     pub(crate) fn size(self, key: &str) -> u64 {
         match &self.0[key] {

@@ -2,6 +2,7 @@
 //! that a hub of another version is still shown as far as it goes.
 
 use super::document::Doc;
+use super::hubs;
 use super::style::{BOLD, DIM, FAIL, GOOD, PLAIN, WARN, paint};
 use super::table::{Cell, Table, cell};
 use super::text::{count, one_line, short_path};
@@ -27,9 +28,13 @@ pub(crate) fn page(status: &Value, around: Surroundings<'_>) -> String {
     let mut out = head(doc, around);
     let sections = [
         sessions(doc, around),
+        hubs::hubs(doc, around),
+        hubs::sessions(doc, around),
         rooms(doc),
         groups(doc),
         waiting(doc, around),
+        hubs::nearby(doc, around),
+        hubs::dials(doc, around),
         warnings(doc),
     ];
     for section in sections.into_iter().filter(|section| !section.is_empty()) {
@@ -45,9 +50,16 @@ pub(crate) fn without_clocks(status: &Value) -> Value {
     if let Some(object) = status.as_object_mut() {
         object.remove("uptime_s");
     }
-    if let Some(sessions) = status.get_mut("sessions").and_then(Value::as_array_mut) {
-        for session in sessions.iter_mut().filter_map(Value::as_object_mut) {
-            session.remove("last_seen");
+    for (list, clock) in [
+        ("sessions", "last_seen"),
+        ("hubs", "rtt_ms"),
+        ("dials", "ts"),
+    ] {
+        let items = status.get_mut(list).and_then(Value::as_array_mut);
+        for item in items.into_iter().flatten() {
+            if let Some(item) = item.as_object_mut() {
+                item.remove(clock);
+            }
         }
     }
     status
@@ -68,12 +80,13 @@ fn head(doc: Doc<'_>, around: Surroundings<'_>) -> String {
             )
         ),
     );
-    let lines = [
+    let mut lines = vec![
         ("peer id", doc.text("peer_id")),
         ("data", short_path(&doc.text("data_dir"), around.home)),
         ("socket", short_path(&doc.text("socket"), around.home)),
         ("websocket", doc.text("ws")),
     ];
+    lines.extend(hubs::own_lines(doc));
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         out.push_str(&format!(
             "  {}  {value}\n",
@@ -110,7 +123,7 @@ fn sessions(doc: Doc<'_>, around: Surroundings<'_>) -> String {
         table.row(vec![
             cell(BOLD, session.text("name")),
             cell(PLAIN, session.text("agent")),
-            state_cell(&session.text("state")),
+            state_cell(&session.text("state"), around.now),
             cell(PLAIN, short_path(&session.text("cwd"), around.home)),
             cell(PLAIN, session.text("git_branch")),
             cell(
@@ -133,8 +146,17 @@ fn sessions(doc: Doc<'_>, around: Surroundings<'_>) -> String {
     )
 }
 
-/// Returns a session's state in the colour it has everywhere.
-pub(crate) fn state_cell(state: &str) -> Cell {
+/// Returns a session's state in the colour it has everywhere. One whose hub is gone says for
+/// how long.
+pub(crate) fn state_cell(state: &str, now: u64) -> Cell {
+    if let Some(since) = state.strip_prefix("offline-since") {
+        let since = since.trim_start_matches([' ', ':']);
+        let since = ecorelay_protocol::parse_iso_ms(since).or_else(|| since.parse().ok());
+        let text = since.map_or("offline".to_owned(), |since| {
+            format!("offline for {}", lasting(now.saturating_sub(since) / 1_000))
+        });
+        return cell(DIM, text);
+    }
     let style = match state {
         "idle" | "live" => GOOD,
         "unresponsive" => FAIL,
@@ -230,7 +252,7 @@ fn warnings(doc: Doc<'_>) -> String {
     out
 }
 
-fn title(name: &str, n: usize) -> String {
+pub(crate) fn title(name: &str, n: usize) -> String {
     format!("{} {}", paint(BOLD, name), paint(DIM, format!("({n})")))
 }
 
@@ -344,9 +366,12 @@ Warnings (1)
         let mut later = full();
         later["uptime_s"] = json!(7_501);
         later["sessions"][0]["last_seen"] = json!(NOW);
-        assert_eq!(without_clocks(&full()), without_clocks(&later));
+        later["hubs"] = json!([{"hub_id": "desk", "rtt_ms": 0.5}]);
+        let mut before = full();
+        before["hubs"] = json!([{"hub_id": "desk", "rtt_ms": 0.4}]);
+        assert_eq!(without_clocks(&before), without_clocks(&later));
         later["sessions"][0]["unread"] = json!(1);
-        assert_ne!(without_clocks(&full()), without_clocks(&later));
+        assert_ne!(without_clocks(&before), without_clocks(&later));
     }
 
     #[test]

@@ -1,0 +1,291 @@
+//! The other hubs: how each is connected, its sessions, and hubs nearby that are not paired.
+
+use super::address::host_port;
+use super::document::Doc;
+use super::status::{Surroundings, state_cell, title};
+use super::style::{BOLD, DIM, FAIL, GOOD, PLAIN, WARN, paint};
+use super::table::{Cell, Table, cell};
+use super::text::short_path;
+use super::time::ago;
+
+/// What to do about hubs that are not paired.
+const PAIR: &str =
+    "To pair: `ecorelay invite` on one of the two machines, `ecorelay join` on the other.";
+
+/// Returns the lines about this hub's own place in the mesh: names and values.
+pub(crate) fn own_lines(doc: Doc<'_>) -> Vec<(&'static str, String)> {
+    let mesh = Doc(&doc.0["mesh"]);
+    if !mesh.0.is_object() {
+        return Vec::new();
+    }
+    let hubs = doc.list("hubs").len();
+    let state = match (mesh.flag("admitted"), mesh.flag("joining")) {
+        (true, _) if hubs == 0 => "no other hub yet: `ecorelay invite`".to_owned(),
+        (true, _) => String::new(),
+        (false, true) => "joining: waits for a hub of the mesh to let it in".to_owned(),
+        (false, false) => "not let in yet".to_owned(),
+    };
+    let addresses: Vec<String> = mesh
+        .list("addresses")
+        .iter()
+        .filter_map(|address| address.0.as_str().map(host_port))
+        .collect();
+    vec![("mesh", state), ("listens", addresses.join(", "))]
+}
+
+/// Returns the section of the other hubs; empty where there are none.
+pub(crate) fn hubs(doc: Doc<'_>, around: Surroundings<'_>) -> String {
+    let hubs = doc.list("hubs");
+    if hubs.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(
+        &[
+            "HUB", "STATE", "ADDRESS", "RTT", "SINCE", "SESSIONS", "OUTBOX", "",
+        ],
+        &["RTT", "SESSIONS"],
+        "ADDRESS",
+    );
+    for hub in &hubs {
+        let offline = hub.text("state") == "offline";
+        let when = |key| hub.moment(key).map(|then| ago(around.now, then));
+        let outbox = match (hub.number("outbox"), when("outbox_oldest")) {
+            (0, _) => cell(DIM, "0"),
+            (n, Some(oldest)) => cell(WARN, format!("{n}, oldest {oldest}")),
+            (n, None) => cell(WARN, n.to_string()),
+        };
+        table.row(vec![
+            cell(BOLD, hub.text("hub_id")),
+            hub_state(*hub),
+            cell(PLAIN, host_port(hub.0["address"].as_str().unwrap_or(""))),
+            cell(PLAIN, round_trip(*hub)),
+            cell(PLAIN, when("since").unwrap_or_default()),
+            if offline {
+                cell(PLAIN, "")
+            } else {
+                cell(PLAIN, hub.number("sessions").to_string())
+            },
+            outbox,
+            cell(DIM, hub.text("why")),
+        ]);
+    }
+    format!(
+        "{}\n{}",
+        title("Hubs", hubs.len()),
+        table.render(around.columns)
+    )
+}
+
+fn hub_state(hub: Doc<'_>) -> Cell {
+    let state = hub.text("state");
+    let style = match state.as_str() {
+        "direct" => GOOD,
+        "relayed" => WARN,
+        _ => FAIL,
+    };
+    cell(style, state)
+}
+
+/// Returns the round-trip time of a hub; empty where it is not known.
+pub(crate) fn round_trip(hub: Doc<'_>) -> String {
+    match hub.0["rtt_ms"].as_f64() {
+        Some(ms) if ms < 10.0 => format!("{ms:.1} ms"),
+        Some(ms) => format!("{ms:.0} ms"),
+        None => String::new(),
+    }
+}
+
+/// Returns the section of the other hubs' sessions; empty where there are none.
+pub(crate) fn sessions(doc: Doc<'_>, around: Surroundings<'_>) -> String {
+    let mut table = Table::new(
+        &["NAME", "AGENT", "STATE", "FOLDER", "BRANCH"],
+        &[],
+        "FOLDER",
+    );
+    let mut n = 0;
+    for hub in doc.list("hubs") {
+        for peer in hub.list("peers") {
+            n += 1;
+            let name = peer.text("name");
+            table.row(vec![
+                cell(
+                    BOLD,
+                    if name.contains('@') {
+                        name
+                    } else {
+                        format!("{name}@{}", hub.text("hub_id"))
+                    },
+                ),
+                cell(PLAIN, peer.text("agent")),
+                state_cell(&peer.text("state"), around.now),
+                cell(PLAIN, short_path(&peer.text("cwd"), None)),
+                cell(PLAIN, peer.text("git_branch")),
+            ]);
+        }
+    }
+    if n == 0 {
+        return String::new();
+    }
+    format!(
+        "{}\n{}",
+        title("Sessions on other hubs", n),
+        table.render(around.columns)
+    )
+}
+
+/// Returns the section of hubs on the local network that are not paired.
+pub(crate) fn nearby(doc: Doc<'_>, around: Surroundings<'_>) -> String {
+    let nearby = doc.list("nearby");
+    if nearby.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["PEER ID", "ADDRESS", "SEEN SINCE"], &[], "PEER ID");
+    for hub in &nearby {
+        let addresses = hub.list("addresses");
+        let first = addresses.first().and_then(|address| address.0.as_str());
+        table.row(vec![
+            cell(PLAIN, hub.text("peer_id")),
+            cell(PLAIN, host_port(first.unwrap_or_default())),
+            cell(
+                PLAIN,
+                hub.moment("since")
+                    .map_or(String::new(), |then| ago(around.now, then)),
+            ),
+        ]);
+    }
+    format!(
+        "{}\n{}  {} {PAIR}\n",
+        title("Nearby, not paired", nearby.len()),
+        table.render(around.columns),
+        paint(DIM, "→")
+    )
+}
+
+/// Returns the section of addresses that cannot be reached.
+pub(crate) fn dials(doc: Doc<'_>, around: Surroundings<'_>) -> String {
+    let failed: Vec<Doc<'_>> = doc
+        .list("dials")
+        .into_iter()
+        .filter(|dial| !dial.text("failure").is_empty())
+        .collect();
+    if failed.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["ADDRESS", "LAST TRY", "WHY"], &[], "");
+    for dial in &failed {
+        table.row(vec![
+            cell(PLAIN, host_port(dial.0["address"].as_str().unwrap_or(""))),
+            cell(
+                PLAIN,
+                dial.moment("ts")
+                    .map_or(String::new(), |then| ago(around.now, then)),
+            ),
+            cell(WARN, dial.text("failure")),
+        ]);
+    }
+    format!(
+        "{}\n{}",
+        title("Addresses that do not answer", failed.len()),
+        table.render(None)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::view::style::plain;
+    use serde_json::json;
+
+    const NOW: u64 = 1_795_345_096_789;
+
+    fn around() -> Surroundings<'static> {
+        Surroundings {
+            now: NOW,
+            home: None,
+            columns: None,
+            program: "ecorelay",
+        }
+    }
+
+    #[test]
+    fn one_line_per_hub_with_what_waits_for_it() {
+        let status = json!({
+            "mesh": {"root": "12D3KooWr", "admitted": true, "joining": false, "epoch": 3,
+                     "addresses": ["/ip4/10.0.0.1/tcp/4001", "/ip6/fd00::1/tcp/4001"]},
+            "hubs": [
+                {"hub_id": "desk", "peer_id": "12D3KooWd", "state": "direct",
+                 "address": "/ip4/10.0.0.2/tcp/4001/p2p/12D3KooWd", "rtt_ms": 0.42,
+                 "since": NOW - 180_000, "sessions": 2, "outbox": 0, "outbox_oldest": null,
+                 "why": null, "version": "0.1.0",
+                 "peers": [{"name": "api", "agent": "claude-code", "state": "idle",
+                            "cwd": "/home/bo/api", "git_branch": "main"},
+                           {"name": "qa@desk", "agent": "terminal", "state": "busy",
+                            "cwd": "", "git_branch": ""}]},
+                {"hub_id": "nas", "peer_id": "12D3KooWn", "state": "offline", "address": null,
+                 "rtt_ms": null, "since": NOW - 3_600_000, "sessions": 0, "outbox": 12,
+                 "outbox_oldest": NOW - 3_540_000, "why": "no heartbeat", "version": null,
+                 "peers": [{"name": "db", "agent": "codex", "git_branch": "", "cwd": "/srv",
+                            "state": "offline-since 2026-11-22T10:55:16.789Z"}]},
+            ],
+            "nearby": [{"peer_id": "12D3KooWx", "addresses": ["/ip4/10.0.0.7/tcp/9"],
+                        "since": NOW - 60_000}],
+            "dials": [{"address": "/ip4/10.0.0.9/tcp/4001", "peer_id": null,
+                       "failure": "connection refused", "ts": NOW - 25_000},
+                      {"address": "/ip4/10.0.0.2/tcp/4001", "peer_id": "12D3KooWd",
+                       "failure": null, "ts": NOW}],
+        });
+        let doc = Doc(&status);
+        assert_eq!(
+            plain(&hubs(doc, around())),
+            "\
+Hubs (2)
+  HUB   STATE    ADDRESS           RTT  SINCE      SESSIONS  OUTBOX
+  desk  direct   10.0.0.2:4001  0.4 ms  3 min ago         2  0
+  nas   offline  -                   -  1 h ago           -  12, oldest 59 min ago  no heartbeat
+"
+        );
+        assert_eq!(
+            plain(&sessions(doc, around())),
+            "\
+Sessions on other hubs (3)
+  NAME      AGENT        STATE              FOLDER        BRANCH
+  api@desk  claude-code  idle               /home/bo/api  main
+  qa@desk   terminal     busy               -             -
+  db@nas    codex        offline for 3 min  /srv          -
+"
+        );
+        assert_eq!(
+            plain(&nearby(doc, around())),
+            format!(
+                "Nearby, not paired (1)\n  PEER ID    ADDRESS     SEEN SINCE\n  12D3KooWx  10.0.0.7:9  1 min ago\n  → {PAIR}\n"
+            )
+        );
+        assert_eq!(
+            plain(&dials(doc, around())),
+            "Addresses that do not answer (1)\n  ADDRESS        LAST TRY  WHY\n  10.0.0.9:4001  25 s ago  connection refused\n"
+        );
+        assert_eq!(
+            own_lines(doc),
+            [
+                ("mesh", String::new()),
+                ("listens", "10.0.0.1:4001, [fd00::1]:4001".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hub_without_a_mesh_says_nothing_of_it() {
+        let status = json!({"mesh": null, "hubs": [], "nearby": [], "dials": []});
+        let doc = Doc(&status);
+        for section in [
+            hubs(doc, around()),
+            sessions(doc, around()),
+            nearby(doc, around()),
+            dials(doc, around()),
+        ] {
+            assert_eq!(section, "");
+        }
+        assert!(own_lines(doc).is_empty());
+    }
+}
