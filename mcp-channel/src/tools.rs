@@ -121,7 +121,7 @@ const TEXT: Arg = required("text", Kind::Text);
 pub(crate) static TOOLS: [Tool; 19] = [
     Tool {
         name: "relay_peers",
-        about: "List the sessions you can write to, with directory, branch, assistant and state. `me` is your own name.",
+        about: "List the sessions you can write to (`name@hub`: on another machine), with directory, branch, assistant and state. `me` is your own name.",
         args: &[],
         line: "list_peers",
         retry: Retry::Harmless,
@@ -161,7 +161,7 @@ pub(crate) static TOOLS: [Tool; 19] = [
     },
     Tool {
         name: "relay_send",
-        about: "Send a message to one session. It is kept until read, also while the other is away.",
+        about: "Send a message to one session. It is kept until read, also while the other session or its machine is away.",
         args: &[
             required("to", Kind::Address).about("name, or name@hub on another machine"),
             TEXT,
@@ -210,7 +210,7 @@ pub(crate) static TOOLS: [Tool; 19] = [
     },
     Tool {
         name: "relay_rooms",
-        about: "List the rooms and who is in them.",
+        about: "List the rooms of all paired machines and who is in them.",
         args: &[],
         line: "list_rooms",
         retry: Retry::Harmless,

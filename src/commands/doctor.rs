@@ -4,6 +4,7 @@ mod assistants;
 mod files;
 mod finding;
 mod hub;
+mod mesh;
 
 use crate::context::Context;
 use crate::error::CliError;

@@ -124,6 +124,17 @@ mod tests {
             ),
             "… Kept for api, a name not seen here yet. m-1\n  Did you mean app?"
         );
+        let away = "The hub \"desk\" is offline since 13:58.";
+        assert_eq!(
+            plain(&sent(
+                "api@desk",
+                "m-1",
+                SendStatus::Queued,
+                Some(DeliveryState::Outbox),
+                Some(away)
+            )),
+            format!("… Waits here for the hub of api@desk. m-1\n  {away}")
+        );
         assert_eq!(
             words(SendStatus::Queued, None, None),
             "… Stored in the mailbox of api. m-1"

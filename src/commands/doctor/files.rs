@@ -1,6 +1,7 @@
 //! Folders, files, disk and clock.
 
 use super::finding::{Finding, fail, ok, warn};
+use super::mesh;
 use crate::error::as_sentence;
 use crate::view::time::{now_ms, utc};
 use ecorelay_config::{Config, DataDir};
@@ -27,6 +28,7 @@ pub(super) fn check(dir: &DataDir) -> Vec<Finding> {
     findings.extend(store(&dir.store()));
     findings.extend(secret("token", &dir.ws_token()));
     findings.extend(secret("identity", &dir.identity_key()));
+    findings.extend(mesh::key(&dir.root().join("mesh.key")));
     findings.push(clock(&dir.store()));
     findings
 }
@@ -92,7 +94,7 @@ fn writable(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Returns the mode bits when others than the owner have any.
-fn open_to_others(path: &Path) -> Option<u32> {
+pub(super) fn open_to_others(path: &Path) -> Option<u32> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -187,15 +189,20 @@ fn secret(check: &'static str, file: &Path) -> Option<Finding> {
     if !file.exists() {
         return None;
     }
-    let place = file.display();
     Some(match open_to_others(file) {
-        Some(mode) => fail(
-            check,
-            format!("{place} is open to other users (mode {mode:o})."),
-            format!("chmod 600 {place}"),
-        ),
-        None => ok(check, format!("{place} is yours alone.")),
+        Some(mode) => open_to_others_fail(check, file, mode),
+        None => ok(check, format!("{} is yours alone.", file.display())),
     })
+}
+
+/// Returns the finding that others can read a secret.
+pub(super) fn open_to_others_fail(check: &'static str, file: &Path, mode: u32) -> Finding {
+    let place = file.display();
+    fail(
+        check,
+        format!("{place} is open to other users (mode {mode:o})."),
+        format!("chmod 600 {place}"),
+    )
 }
 
 fn clock(store: &Path) -> Finding {

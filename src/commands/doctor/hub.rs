@@ -1,7 +1,10 @@
 //! The hub: is it there, can it be started, does it fit this program, what does it warn of.
 
 use super::finding::{Finding, fail, ok, warn};
+use super::mesh;
 use crate::commands::live_status;
+use crate::commands::mesh_wait::{is_linked, watch_for};
+use crate::error::CliError;
 use crate::hub::{Hub, Start};
 use crate::view::document::Doc;
 use ecorelay_config::DataDir;
@@ -11,6 +14,10 @@ use tokio::net::TcpStream;
 
 /// How long the WebSocket endpoint may take to accept.
 const ACCEPT_WITHIN: Duration = Duration::from_millis(500);
+/// A hub that runs for less than this may still be looking for the others, in seconds.
+const YOUNG_S: u64 = 10;
+/// How long it is given for that.
+const LINKED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Checks the hub; where none runs and one `can_start`, starts one, which ends by itself.
 pub(super) async fn check(dir: &DataDir, can_start: bool) -> Vec<Finding> {
@@ -18,24 +25,43 @@ pub(super) async fn check(dir: &DataDir, can_start: bool) -> Vec<Finding> {
     let Some(mut hub) = reach(dir, can_start, &mut findings).await else {
         return findings;
     };
-    match live_status::status(&mut hub).await {
+    match settled(&mut hub).await {
         Err(error) => {
             findings.push(fail("status", error.sentence(), "ecorelay node restart"));
         }
         Ok(status) => {
             findings.push(version(&status));
             findings.extend(websocket(&status).await);
+            findings.extend(mesh::check(&status));
             let warnings = status["warnings"]
                 .as_array()
                 .map(Vec::as_slice)
                 .unwrap_or_default();
             findings.extend(warnings.iter().map(|warning| {
                 let warning = Doc(warning);
-                warn("warning", warning.text("message"), warning.text("remedy"))
+                warn(
+                    mesh::subject(&warning.text("code")),
+                    warning.text("message"),
+                    warning.text("remedy"),
+                )
             }));
         }
     }
     findings
+}
+
+/// Returns the status; of a hub that has just started, once it had time to reach the others.
+async fn settled(hub: &mut Hub) -> Result<Value, CliError> {
+    let status = live_status::status(hub).await?;
+    if Doc(&status).number("uptime_s") >= YOUNG_S {
+        return Ok(status);
+    }
+    let all_linked = |status: &Value| {
+        let linked = Doc(status).list("hubs").into_iter().all(is_linked);
+        linked.then(|| status.clone())
+    };
+    let found = watch_for(hub, LINKED_WITHIN, all_linked).await?;
+    Ok(found.unwrap_or_else(|status| status))
 }
 
 async fn reach(dir: &DataDir, can_start: bool, findings: &mut Vec<Finding>) -> Option<Hub> {
