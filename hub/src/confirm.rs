@@ -93,6 +93,7 @@ impl Hub {
                 self.finish(t, pending);
             }
         }
+        self.receipt_for_push(t, id, result, detail.as_deref());
         if let (Some(ask), true) = (awaited.ask, result != PushResult::Handed) {
             return self.keep_unpushed_ask(t, &awaited.to, id, &ask);
         }

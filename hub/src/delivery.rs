@@ -7,9 +7,10 @@
 use crate::budget::Exhausted;
 use crate::clients::Caller;
 use crate::hub::{Done, Turn};
+use crate::mesh::AskedWhy;
 use crate::{ConnId, Effect, GroupId, Hub, MailboxId, MessageKey, Store, Tag};
 use ecorelay_protocol::{
-    Address, DeliveryState, HubLine, MessageKind, Name, PushResult, SendStatus, limits,
+    Address, DeliveryState, HubLine, MessageKind, Name, PushResult, Refusal, SendStatus, limits,
 };
 use std::collections::BTreeMap;
 
@@ -85,9 +86,25 @@ pub(crate) struct Pending {
 /// What is answered when all confirmations are in, or the time is up.
 #[derive(Debug)]
 pub(crate) enum Finish {
-    Send { msg_id: String },
-    Room { room: Name },
-    Group { msg_id: String, absent: usize },
+    Send {
+        msg_id: String,
+    },
+    Room {
+        room: Name,
+    },
+    Group {
+        msg_id: String,
+        absent: usize,
+    },
+    /// A message for another hub: what is known of it so far.
+    Remote {
+        msg_id: String,
+        state: DeliveryState,
+        detail: Option<String>,
+        refusal: Option<Refusal>,
+    },
+    /// The way of a message that another hub has.
+    Why(AskedWhy),
 }
 
 /// One push for one or many recipients; encoded once per protocol version.
@@ -353,6 +370,31 @@ impl Hub {
                 room: room.to_string(),
                 delivered_count: waiting.handed,
                 req_id: None,
+            },
+            Finish::Remote {
+                refusal: Some(refusal),
+                ..
+            } => HubLine::Err {
+                code: refusal.code,
+                message: refusal.message,
+                req_id: None,
+                ask_id: None,
+            },
+            Finish::Remote {
+                msg_id,
+                state,
+                detail,
+                refusal: None,
+            } => send_ack(msg_id, state, detail, extended),
+            Finish::Why(asked) => match self.trace_outgoing(t, &asked.msg_id) {
+                Ok(trace) => HubLine::WhyResult {
+                    trace,
+                    req_id: None,
+                },
+                Err(error) => {
+                    self.note_failure(error);
+                    return;
+                }
             },
             Finish::Group { msg_id, absent } => HubLine::GroupAck {
                 msg_id: extended.then_some(msg_id),

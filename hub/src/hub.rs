@@ -34,6 +34,7 @@ pub struct Hub {
     pub(crate) rooms: BTreeMap<Name, BTreeSet<Name>>,
     pub(crate) groups: Groups,
     pub(crate) mesh: Mesh,
+    mesh_started: bool,
     pub(crate) budgets: Budgets,
     pub(crate) warnings: BTreeMap<&'static str, Warning>,
     pub(crate) watchers: BTreeMap<ConnId, Option<Name>>,
@@ -142,7 +143,8 @@ impl Hub {
             asks: Asks::new(&durable),
             rooms: BTreeMap::new(),
             groups: Groups::new(&durable),
-            mesh: Mesh::new(&config, &durable),
+            mesh_started: false,
+            mesh: Mesh::new(&config, keys.peer_id(), &durable),
             budgets: Budgets::new(&config.tunables),
             warnings: BTreeMap::new(),
             watchers: BTreeMap::new(),
@@ -246,6 +248,11 @@ impl Hub {
             let promise = batch.answers.iter().find(|(place, _)| *place == at - 1);
             promise.is_none_or(|(_, number)| batch.promised.iter().all(|(n, _)| n != number))
         });
+        // Nothing that rests on the batch may reach another hub.
+        effects
+            .after
+            .retain(|effect| !matches!(effect, Effect::Mesh(_)));
+        self.mesh.reload(&durable, effects);
         let mut t = Turn {
             now,
             store,
@@ -287,7 +294,8 @@ impl Hub {
             probe,
             silent,
             self.delivery.next_deadline(),
-            self.mesh.publishing.next_deadline(),
+            self.mesh.next_deadline(),
+            (!self.mesh_started).then_some(0),
             self.lazy_due,
             self.status_due,
             Some(self.sweep_due),
@@ -299,11 +307,13 @@ impl Hub {
     }
 
     /// Returns whether anyone needs this hub: a registered session, a connection that watches or
-    /// acts for a name, or a person who said that it stays.
+    /// acts for a name, other hubs (it is in a mesh), or a person who said that it stays.
     pub fn in_use(&self) -> bool {
         self.stays
             || !self.sessions.is_empty()
             || !self.watchers.is_empty()
+            || self.mesh.row.is_some()
+            || self.mesh.has_outbox()
             || self.conns.values().any(|c| c.attached.is_some())
     }
 
@@ -317,9 +327,12 @@ impl Hub {
                 }
                 Ok(())
             })
-            .and_then(|()| self.publishing_timers(t))
+            .and_then(|()| self.mesh_timers(t))
             .and_then(|()| self.sweep(t))
             .and_then(|()| self.housekeeping(t));
+        if !std::mem::replace(&mut self.mesh_started, true) {
+            self.mesh_started(t);
+        }
         self.silent_timers(t);
         self.status_timer(t);
         if let Err(Fail::Store(error)) = result {
@@ -433,9 +446,9 @@ impl Hub {
             Request::Status => self.status(t, caller),
             Request::Watch { name } => self.watch(t, caller, name.as_deref()),
             Request::Why { msg_id } => self.why(t, caller, &msg_id),
-            Request::Invite { .. } | Request::Join { .. } | Request::Connect { .. } => {
-                refuse(ErrorCode::BadArgs, "Not yet.")
-            }
+            Request::Invite { expires_s } => self.invite(t, caller, expires_s),
+            Request::Join { ticket } => self.join(t, caller, &ticket),
+            Request::Connect { address } => self.connect_to(t, caller, &address),
             Request::Stay => {
                 self.stays = true;
                 self.answer_ack(t, caller);
@@ -513,6 +526,9 @@ fn rests_on_disk(request: &Request) -> bool {
         | Request::Rename { .. }
         | Request::Read { .. }
         | Request::Inbox { .. }
+        | Request::Invite { .. }
+        | Request::Join { .. }
+        | Request::Connect { .. }
         | Request::ImportMailbox(_)
         | Request::ImportGroup(_) => true,
         Request::Group { request, .. } => !matches!(request, GroupRequest::Info),

@@ -116,14 +116,19 @@ impl Hub {
         let me = self.me(caller)?;
         let mailbox = self.mail.id(&me);
         let mut keys = Vec::new();
+        let mut remote = Vec::new();
         for id in msg_ids {
             if let Some(Found::Message(row)) = t.store.find(id)?
                 && Some(row.key.mailbox) == mailbox
                 && row.read.is_none()
             {
                 keys.push(row.key);
+                if row.from.hub.is_some() {
+                    remote.push(row);
+                }
             }
         }
+        self.receipts_for_read(t, remote.iter().map(AsRef::as_ref));
         if !keys.is_empty() {
             self.write(t, Write::MarkRead { keys, ts: t.now })?;
         }

@@ -33,13 +33,10 @@ impl Hub {
     ) -> Done {
         let from = self.me(caller)?;
         let to = Address::parse(&message.to, "\"to\"")?.relative_to(&self.config.hub_id);
-        if to.hub.is_some() {
-            return Err(to.unknown_hub().into());
-        }
         let draft = Draft {
             kind: MessageKind::Message,
             from: Address::local(from),
-            to: to.name,
+            to: to.name.clone(),
             text: message.text,
             reply_to: message.reply_to,
             ask_id: None,
@@ -47,7 +44,29 @@ impl Hub {
             urgent: message.urgent,
             msg_id: message.msg_id.filter(|_| self.extended(caller.conn)),
         };
-        self.accept(t, caller, draft)
+        self.accept_to(t, caller, draft, to)
+    }
+
+    /// Takes a message in for a peer on this hub or on another.
+    pub(crate) fn accept_to(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        draft: Draft,
+        to: Address,
+    ) -> Done {
+        if to.hub.is_none() {
+            return self.accept(t, caller, draft);
+        }
+        if let Some(id) = &draft.msg_id
+            && t.store.find(id)?.is_some()
+        {
+            self.flush_lazy(t)?;
+            if let Some(found) = t.store.find(id)? {
+                return self.answer_again(t, caller, &draft, found);
+            }
+        }
+        self.send_remote(t, caller, draft, to)
     }
 
     /// Takes a message in, pushes it if its recipient is live, and answers the sender.
@@ -103,7 +122,10 @@ impl Hub {
         let (same, state) = match &found {
             Found::Message(row) => (row.text == draft.text, self.state_of(row)),
             Found::Gone(gone) => (true, gone.state()),
-            Found::Outgoing(_) | Found::Group(_) => (false, DeliveryState::Stored),
+            // The text of a message that arrived is no longer here.
+            Found::Outgoing(row) if row.refused => (false, row.state),
+            Found::Outgoing(row) => (row.acked.is_some() || row.text == draft.text, row.state),
+            Found::Group(_) => (false, DeliveryState::Stored),
         };
         if !same {
             return refuse(
@@ -217,7 +239,7 @@ impl Hub {
     }
 
     /// Returns what a sender is told of a name that was never seen.
-    fn describe_unknown(&self, name: &Name) -> String {
+    pub(crate) fn describe_unknown(&self, name: &Name) -> String {
         if let Some(new) = self.mail.of(name).and_then(|m| m.row.renamed_to.as_ref()) {
             return format!(
                 "The session that was \"{name}\" is now called \"{new}\". This message waits 7 days for a new \"{name}\"."

@@ -399,6 +399,7 @@ impl Hub {
             self.delete_mailbox(t, id)?;
         }
         self.expire_asks(t)?;
+        self.expire_outgoing(t)?;
         if t.now > limits::DEDUP_MS {
             self.write_lazily(
                 t,

@@ -3,41 +3,78 @@
 //!
 //! [`Mesh`] holds the state; each module adds one subject to [`Hub`]: `links` how a link begins
 //! and ends, `roster` who belongs, `directory` who is where, `outbox` and `incoming` direct
-//! messages, `publications` rooms and broadcasts, `invite` tickets, `view` what `status` shows.
+//! messages, `receipts` what became of them, `publications` rooms and broadcasts, `invite`
+//! tickets, `trouble` what went wrong, `view` what `status` shows.
 
+mod directory;
 mod events;
+mod greeting;
+mod incoming;
+mod invite;
 mod links;
+mod outbox;
 mod publications;
+mod receipts;
+mod roster;
+mod trouble;
+mod view;
 
 pub use events::{DialFailure, LinkId, LinkPath, MeshEffect, MeshInput, MeshPeers};
-pub(crate) use links::Link;
 pub(crate) use publications::Publishing;
+pub(crate) use receipts::AskedWhy;
 
 use crate::hub::{Done, Turn};
-use crate::{Durable, Effect, Effects, Hub, HubConfig, HubRow, MeshRow, Store};
+use crate::{Durable, Effect, Effects, Hub, HubConfig, HubRow, MeshRow, Store, Write};
+use directory::OwnEntry;
 use ecorelay_protocol::link::{DirectoryEntry, Frame};
 use ecorelay_protocol::{HubId, PeerId, Psk};
+use invite::WaitingInvite;
+use links::Link;
+use outbox::Outbox;
+use roster::Roster;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use trouble::{Dial, Troubles};
 
 /// Everything about the mesh.
 #[derive(Debug)]
 pub(crate) struct Mesh {
     /// The mesh this hub belongs to, or is joining.
     pub(crate) row: Option<MeshRow>,
+    /// The row in memory is newer than the stored one.
+    row_changed: bool,
     /// The key in use.
     pub(crate) key: Option<Psk>,
+    /// This hub.
+    me: PeerId,
     /// This start's boot counter.
     pub(crate) epoch: u64,
-    /// The hubs that are known, linked or not.
+    roster: Roster,
+    /// The other hubs that are known, linked or not.
     pub(crate) hubs: BTreeMap<PeerId, Known>,
-    /// Whose name is whose.
-    pub(crate) by_id: BTreeMap<HubId, PeerId>,
+    /// Whose name is whose, this hub's included.
+    by_id: BTreeMap<HubId, PeerId>,
     pub(crate) links: BTreeMap<LinkId, Link>,
+    own: OwnEntry,
+    outboxes: BTreeMap<PeerId, Outbox>,
+    /// Answers that wait for word from another hub, by message.
+    awaiting: BTreeMap<String, u64>,
+    /// Messages of other hubs that are being pushed here: to whom a receipt is owed, under
+    /// which id.
+    owed: BTreeMap<Arc<str>, (PeerId, String)>,
     pub(crate) publishing: Publishing,
+    /// Where this hub listens.
+    listening: Vec<String>,
+    /// Hubs on the local network, since when, and where.
+    nearby: BTreeMap<PeerId, (u64, Vec<String>)>,
+    dials: BTreeMap<String, Dial>,
+    troubles: Troubles,
+    invites: Vec<WaitingInvite>,
+    /// When hubs that are not linked are asked about next, in ms.
+    poll_due: u64,
 }
 
-/// A hub that is known.
+/// Another hub that is known.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) row: HubRow,
@@ -47,42 +84,120 @@ pub(crate) struct Known {
     pub(crate) link: Option<LinkId>,
     /// Since when it is not linked, in ms.
     pub(crate) offline_since: u64,
+    /// Why it is not linked, as far as that is known.
+    why: Option<String>,
+    /// Its program version.
+    software: Option<String>,
+    /// The row in memory is newer than the stored one.
+    changed: bool,
 }
 
 impl Mesh {
-    pub(crate) fn new(config: &HubConfig, durable: &Durable) -> Self {
+    pub(crate) fn new(config: &HubConfig, me: &PeerId, durable: &Durable) -> Self {
         let stored = durable.mesh.as_ref().map_or(0, |row| row.epoch);
-        let known = durable.hubs.iter().map(|row| {
-            let known = Known {
-                row: row.clone(),
-                entry: None,
-                link: None,
-                offline_since: row.last_seen,
-            };
-            (row.peer.clone(), known)
-        });
-        let by_id = durable.hubs.iter();
-        Self {
+        let mut mesh = Self {
             row: durable.mesh.clone(),
+            row_changed: true,
             key: config.mesh_key.clone(),
+            me: me.clone(),
             epoch: config.started.max(stored + 1),
-            hubs: known.collect(),
-            by_id: by_id
-                .map(|row| (row.hub_id.clone(), row.peer.clone()))
-                .collect(),
+            roster: Roster::default(),
+            hubs: BTreeMap::new(),
+            by_id: BTreeMap::from([(config.hub_id.clone(), me.clone())]),
             links: BTreeMap::new(),
+            own: OwnEntry::default(),
+            outboxes: BTreeMap::new(),
+            awaiting: BTreeMap::new(),
+            owed: BTreeMap::new(),
             publishing: Publishing::default(),
+            listening: Vec::new(),
+            nearby: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            troubles: Troubles::default(),
+            invites: Vec::new(),
+            poll_due: 0,
+        };
+        if let Some(row) = &mut mesh.row {
+            row.epoch = mesh.epoch;
+            if row.hub_id != config.hub_id {
+                row.hub_id = config.hub_id.clone();
+                row.since = config.started;
+            }
         }
+        mesh.load(durable);
+        mesh
     }
 
-    /// Returns the human name of a hub.
+    /// Takes over what the store remembers of other hubs.
+    fn load(&mut self, durable: &Durable) {
+        self.hubs.clear();
+        for row in &durable.hubs {
+            let known = Known {
+                entry: row.entry.as_ref().and_then(directory::read_own),
+                row: row.clone(),
+                link: None,
+                offline_since: row.last_seen,
+                why: None,
+                software: None,
+                changed: false,
+            };
+            self.by_id
+                .entry(row.hub_id.clone())
+                .or_insert_with(|| row.peer.clone());
+            self.hubs.insert(row.peer.clone(), known);
+        }
+        let root = self.row.as_ref().map(|row| &row.root);
+        self.roster = Roster::load(root, &durable.roster);
+        self.outboxes = durable
+            .outboxes
+            .iter()
+            .map(|load| (load.peer.clone(), Outbox::load(load)))
+            .collect();
+    }
+
+    /// Forgets what a batch that was taken back had changed; every link begins anew.
+    pub(crate) fn reload(&mut self, durable: &Durable, effects: &mut Effects) {
+        for link in std::mem::take(&mut self.links).into_keys() {
+            effects.now.push(Effect::Mesh(MeshEffect::Close { link }));
+        }
+        if let Some(row) = &durable.mesh {
+            let epoch = self.epoch;
+            self.row = Some(MeshRow {
+                epoch,
+                ..row.clone()
+            });
+        } else {
+            self.row = None;
+        }
+        self.row_changed = true;
+        self.awaiting.clear();
+        self.owed.clear();
+        self.load(durable);
+    }
+
+    /// Returns whether this hub is on the roster of its mesh.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.roster.is_member(&self.me)
+    }
+
+    /// Returns whether a hub is on the roster, this one included.
+    pub(crate) fn is_member(&self, peer: &PeerId) -> bool {
+        self.roster.is_member(peer)
+    }
+
+    /// Returns whether there is another hub in the mesh, linked or not.
+    pub(crate) fn has_others(&self) -> bool {
+        self.roster.members().any(|peer| *peer != self.me)
+    }
+
+    /// Returns the human name of another hub.
     pub(crate) fn hub_id(&self, peer: &PeerId) -> Option<&HubId> {
         self.hubs.get(peer).map(|known| &known.row.hub_id)
     }
 
-    /// Returns the hub of this name.
+    /// Returns the other hub of this name.
     pub(crate) fn peer_of(&self, hub_id: &HubId) -> Option<&PeerId> {
-        self.by_id.get(hub_id)
+        self.by_id.get(hub_id).filter(|peer| **peer != self.me)
     }
 
     /// Returns the link to a hub, once both sides have taken each other in.
@@ -95,6 +210,25 @@ impl Mesh {
         self.hubs
             .iter()
             .filter_map(|(peer, known)| Some((peer, known, known.link?)))
+    }
+
+    /// Returns whether messages wait for other hubs.
+    pub(crate) fn has_outbox(&self) -> bool {
+        self.outboxes.values().any(|outbox| outbox.waiting > 0)
+    }
+
+    /// Returns when [`Hub::mesh_timers`] is due.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.row.as_ref()?;
+        [
+            Some(self.poll_due),
+            self.own.due,
+            self.invites.iter().map(|invite| invite.deadline).min(),
+            self.publishing.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }
 
@@ -126,15 +260,92 @@ impl Hub {
             } => self.link_up(t, link, peer, address, path),
             MeshInput::Frame { link, frame } => self.link_frame(t, link, frame),
             MeshInput::LinkDown { link, reason } => self.link_down(t, link, &reason),
-            MeshInput::RoundTrip { .. }
-            | MeshInput::Listening { .. }
-            | MeshInput::Seen { .. }
-            | MeshInput::Unseen { .. }
-            | MeshInput::DialFailed { .. } => Ok(()),
+            MeshInput::RoundTrip { link, micros } => {
+                if let Some(link) = self.mesh.links.get_mut(&link) {
+                    link.round_trip = Some(micros);
+                }
+                Ok(())
+            }
             MeshInput::Gossip {
                 author,
                 publication,
             } => self.gossip(t, author, publication),
+            MeshInput::Listening { addresses } => self.listening(t, addresses),
+            MeshInput::Seen { peer, addresses } => self.seen(t, peer, addresses),
+            MeshInput::Unseen { peer } => {
+                self.mesh.nearby.remove(&peer);
+                self.status_changed(t);
+                Ok(())
+            }
+            MeshInput::DialFailed {
+                peer,
+                address,
+                failure,
+            } => self.dial_failed(t, peer, address, failure),
         }
+    }
+
+    /// Tells the body what the store remembers of the mesh; once, when the hub has started.
+    pub(crate) fn mesh_started(&mut self, t: &mut Turn<'_, impl Store>) {
+        if let (Some(row), None) = (&self.mesh.row, &self.mesh.key) {
+            // The key file was removed; the store has the key.
+            let key = row.psk.clone();
+            self.mesh.key = Some(key.clone());
+            t.effects.after.push(Effect::Mesh(MeshEffect::Key(key)));
+        }
+        self.check_key();
+        self.peers_changed(t);
+    }
+
+    pub(crate) fn mesh_timers(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
+        if self.mesh.row.is_none() {
+            return Ok(());
+        }
+        self.save_mesh(t)?;
+        self.directory_timer(t)?;
+        self.invite_timer(t);
+        self.publishing_timers(t)?;
+        if self.mesh.poll_due <= t.now {
+            self.mesh.poll_due = t.now + directory::POLL_MS;
+            self.poll_unlinked(t);
+            self.save_hubs(t)?;
+        }
+        Ok(())
+    }
+
+    /// Stores the mesh's row if it has changed.
+    fn save_mesh(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
+        if std::mem::take(&mut self.mesh.row_changed)
+            && let Some(row) = self.mesh.row.clone()
+        {
+            self.write(t, Write::PutMesh(Box::new(row)))?;
+        }
+        Ok(())
+    }
+
+    /// Tells the body to which hubs to keep connected.
+    fn peers_changed(&mut self, t: &mut Turn<'_, impl Store>) {
+        let mut peers = MeshPeers::default();
+        let mesh = &self.mesh;
+        let Some(row) = &mesh.row else {
+            peers.try_nearby = mesh.key.is_some();
+            t.effects.after.push(Effect::Mesh(MeshEffect::Hubs(peers)));
+            return;
+        };
+        for peer in mesh.roster.members().filter(|peer| **peer != mesh.me) {
+            let entry = mesh.hubs.get(peer).and_then(|known| known.entry.as_ref());
+            let addresses = entry.map(|entry| entry.addresses.clone());
+            peers
+                .hubs
+                .push((peer.clone(), addresses.unwrap_or_default()));
+        }
+        peers.addresses.clone_from(&row.addresses);
+        if let Some(ticket) = self.ticket() {
+            peers.hubs.retain(|(peer, _)| *peer != ticket.inviter);
+            peers.hubs.push((ticket.inviter, ticket.addresses));
+        }
+        peers.blocked = mesh.roster.revoked().cloned().collect();
+        peers.try_nearby = !mesh.is_admitted();
+        t.effects.after.push(Effect::Mesh(MeshEffect::Hubs(peers)));
     }
 }

@@ -338,7 +338,7 @@ impl Hub {
     pub(crate) fn list_peers(&mut self, t: &mut Turn<'_, impl Store>, caller: &Caller) -> Done {
         let extended = self.extended(caller.conn);
         let me = self.me(caller).ok();
-        let peers = self
+        let mut peers: Vec<PeerInfo> = self
             .sessions
             .iter()
             .filter(|(name, _)| Some(*name) != me.as_ref())
@@ -352,6 +352,7 @@ impl Hub {
                 state: extended.then(|| s.shown_state().to_owned()),
             })
             .collect();
+        peers.extend(self.remote_peers(t.now, extended));
         self.answer(
             t,
             caller,

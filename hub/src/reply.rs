@@ -37,22 +37,17 @@ impl Hub {
             draft.to = asker.row.name.clone();
             draft.kind = MessageKind::Reply;
             draft.ask_id = Some(id.to_owned());
-            return self.accept_reply(t, caller, draft);
+            let to = Address::local(draft.to.clone());
+            return self.accept_reply(t, caller, draft, to);
         }
         match t.store.find(id)? {
             Some(Found::Message(row)) if Some(row.key.mailbox) == self.mail.id(&me) => {
-                if row.from.hub.is_some() {
-                    return Err(row.from.unknown_hub().into());
-                }
                 draft.to = row.from.name.clone();
                 self.reply_to_message(t, caller, &row, draft)
             }
             Some(Found::Gone(gone)) if gone.to.name == me => {
-                if gone.from.hub.is_some() {
-                    return Err(gone.from.unknown_hub().into());
-                }
-                draft.to = gone.from.name;
-                self.accept_reply(t, caller, draft)
+                draft.to = gone.from.name.clone();
+                self.accept_reply(t, caller, draft, gone.from)
             }
             Some(Found::Group(_)) => {
                 Err(unknown_ask("That is a group message; answer in the group with relay_group_send.").into())
@@ -73,7 +68,11 @@ impl Hub {
         t: &mut Turn<'_, impl Store>,
         caller: &Caller,
         draft: Draft,
+        to: Address,
     ) -> Done {
+        if to.hub.is_some() {
+            return self.accept_to(t, caller, draft, to);
+        }
         if caller.req_id.is_some() || self.extended(caller.conn) {
             return self.accept(t, caller, draft);
         }
@@ -96,7 +95,7 @@ impl Hub {
             .clone()
             .unwrap_or_else(|| format!("m-{}", self.ids.uuid()));
         draft.msg_id = Some(by.clone());
-        self.accept_reply(t, caller, draft)?;
+        self.accept_reply(t, caller, draft, row.from.clone())?;
         if row.answered.is_none() {
             self.write(
                 t,
@@ -115,6 +114,7 @@ impl Hub {
                     ts: t.now,
                 },
             )?;
+            self.receipts_for_read(t, std::iter::once(row));
         }
         Ok(())
     }

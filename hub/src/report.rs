@@ -2,9 +2,9 @@
 
 use crate::clients::Caller;
 use crate::hub::{Done, Turn, refuse};
-use crate::{Effect, Found, Hub, MessageRow, Store};
+use crate::{Effect, Found, Hub, MessageRow, OutgoingRow, Store, StoreError};
 use ecorelay_protocol::{
-    Address, DeliveryState, ErrorCode, HubLine, MessageKind, MessageTrace, Name, PushResult,
+    Address, DeliveryState, ErrorCode, HubId, HubLine, MessageKind, MessageTrace, Name, PushResult,
     TraceStep, iso_ms,
 };
 use serde_json::{Value, json};
@@ -13,8 +13,15 @@ use serde_json::{Value, json};
 const STATUS_MS: u64 = 200;
 
 impl Hub {
-    /// Notes that something a status shows has changed.
+    /// Notes that something a status shows has changed, and perhaps what other hubs are told
+    /// of this one's sessions.
     pub(crate) fn status_changed(&mut self, t: &Turn<'_, impl Store>) {
+        self.directory_changed(t.now);
+        self.status_shown(t);
+    }
+
+    /// Notes that something only a status shows has changed.
+    pub(crate) fn status_shown(&mut self, t: &Turn<'_, impl Store>) {
         if !self.watchers.is_empty() {
             self.status_due.get_or_insert(t.now + STATUS_MS);
         }
@@ -148,18 +155,22 @@ impl Hub {
             .get("started")
             .and_then(Value::as_u64)
             .unwrap_or(t.now);
+        let mut warnings: Vec<Value> = self.warnings.values().map(|w| json!(w)).collect();
+        warnings.extend(self.mesh_warnings(t.now));
         let parts = json!({
             "hub_id": self.config.hub_id,
             "uptime_s": t.now.saturating_sub(started) / 1_000,
             "sessions": sessions,
-            "hubs": [],
+            "mesh": self.mesh_view(),
+            "hubs": self.hubs_view(),
             "rooms": self.room_summaries(),
             "groups": groups,
             "mailboxes": mailboxes,
-            "nearby": [],
+            "nearby": self.nearby_view(),
+            "dials": self.dials_view(),
             "connections": self.conns.len(),
             "in_flight": self.delivery.len(),
-            "warnings": self.warnings.values().collect::<Vec<_>>(),
+            "warnings": warnings,
         });
         if let Value::Object(parts) = parts {
             status.extend(parts);
@@ -243,14 +254,12 @@ impl Hub {
                     ],
                 }
             }
-            Some(Found::Outgoing(row)) => MessageTrace {
-                steps: vec![step(row.ts, "accepted", "On disk at this hub.".into())],
-                msg_id: row.msg_id,
-                kind: row.kind,
-                from: Address::local(row.from),
-                to: row.to,
-                state: row.state,
-            },
+            Some(Found::Outgoing(row)) => {
+                if self.ask_why(t, caller, &row) {
+                    return Ok(());
+                }
+                self.trace_row(&row)
+            }
             None => {
                 return refuse(
                     ErrorCode::UnknownAsk,
@@ -338,6 +347,71 @@ impl Hub {
             from: row.from.clone(),
             to: row.to.clone(),
             state: self.state_of(row),
+            steps,
+        }
+    }
+}
+
+impl Hub {
+    /// Returns the way of a message for another hub, with what is known of it by now.
+    pub(crate) fn trace_outgoing(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        msg_id: &str,
+    ) -> Result<MessageTrace, StoreError> {
+        if let Err(crate::hub::Fail::Store(error)) = self.flush_lazy(t) {
+            return Err(error);
+        }
+        match t.store.find(msg_id)? {
+            Some(Found::Outgoing(row)) => Ok(self.trace_row(&row)),
+            _ => Err(StoreError::Io("a message is gone".into())),
+        }
+    }
+
+    fn trace_row(&self, row: &OutgoingRow) -> MessageTrace {
+        let hub = row.to.hub.as_ref().map_or("its hub", HubId::as_str);
+        let mut steps = vec![step(row.ts, "accepted", "On disk at this hub.".into())];
+        match row.acked {
+            None => {
+                let detail = self.waits_for(&row.peer, hub);
+                steps.push(TraceStep {
+                    ts: None,
+                    step: "outbox".into(),
+                    detail,
+                });
+            }
+            Some(ts) if row.refused => {
+                let why = row.detail.clone().unwrap_or_default();
+                steps.push(step(ts, "refused", why));
+            }
+            Some(ts) => {
+                steps.push(step(ts, "stored", format!("On disk at {hub}.")));
+                let detail = row.detail.clone();
+                match row.state {
+                    DeliveryState::Delivered => steps.push(step(
+                        row.state_ts,
+                        "pushed",
+                        format!("{hub} handed it to the live session."),
+                    )),
+                    DeliveryState::Read => steps.push(step(
+                        row.state_ts,
+                        "read",
+                        "The recipient fetched or answered it.".into(),
+                    )),
+                    _ => steps.extend(detail.map(|detail| TraceStep {
+                        ts: None,
+                        step: "waits".into(),
+                        detail,
+                    })),
+                }
+            }
+        }
+        MessageTrace {
+            msg_id: row.msg_id.clone(),
+            kind: row.kind,
+            from: Address::local(row.from.clone()),
+            to: row.to.clone(),
+            state: row.state,
             steps,
         }
     }

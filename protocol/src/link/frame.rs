@@ -76,13 +76,13 @@ macro_rules! frames {
 
 frames! {
     /// The first frame of each side.
-    1 Hello(Hello),
+    1 Hello(Box<Hello>),
     /// No link; the sender closes behind it.
     2 Refuse(Refuse),
     /// What the sender has; first after both hellos were taken, then from time to time.
     3 Sync(Sync),
     /// A direct message.
-    4 Message(DirectMessage),
+    4 Message(Box<DirectMessage>),
     /// What became of a direct message.
     5 Ack(Ack),
     /// What became of it later.

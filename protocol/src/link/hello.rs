@@ -24,6 +24,9 @@ pub struct Hello {
     /// A ticket's [`super::TicketClaim`], from a hub that is not admitted yet.
     #[serde(default)]
     pub ticket: Option<Signed>,
+    /// The sender's own roster entry, where it has one.
+    #[serde(default)]
+    pub admission: Option<Signed>,
     /// What the sender can besides; unknown words are skipped.
     #[serde(default)]
     pub features: Vec<String>,
@@ -80,8 +83,10 @@ pub enum RefuseCode {
 pub struct Sync {
     /// The subjects of the roster, and whether they are revoked.
     pub roster: Vec<(PeerId, bool)>,
-    /// The directory entries, the sender's own included.
+    /// The directory entries, the sender's own included; or only some of them.
     pub directory: Vec<EntryVersion>,
+    /// These are all: what is missing from the lists, the sender does not have.
+    pub whole: bool,
     /// How far the sender has published.
     pub published: Published,
 }

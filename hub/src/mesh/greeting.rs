@@ -1,0 +1,374 @@
+//! How a link begins: both sides say hello, each decides whether it takes the other in.
+
+use crate::hub::{Done, Turn};
+use crate::mesh::links::Stage;
+use crate::mesh::{Known, LinkId, roster};
+use crate::{Hub, HubRow, Store};
+use ecorelay_protocol::link::{Admission, Binding, Hello, Refuse, RefuseCode, Signed, TicketClaim};
+use ecorelay_protocol::{HubId, PeerId, limits, visible};
+
+/// Clocks that differ by more than this are told of, in ms. Half of it would do for a person
+/// who compares times; links do not care.
+const SKEW_MS: u64 = 60_000;
+
+impl Hub {
+    /// Returns this hub's hello.
+    pub(super) fn hello(&self, now: u64) -> Hello {
+        let row = self.mesh.row.as_ref();
+        let binding = Binding {
+            hub_id: self.config.hub_id.clone(),
+            since: row.map_or(self.config.started, |row| row.since),
+        };
+        let me = self.keys.peer_id().clone();
+        Hello {
+            oldest: limits::LINK_VERSION,
+            newest: limits::LINK_VERSION,
+            software: self.software(),
+            binding: Signed::new(me.clone(), &binding, |m| self.keys.sign(m)),
+            epoch: self.mesh.epoch,
+            now,
+            root: row.map(|row| row.root.clone()),
+            ticket: self.ticket().map(|ticket| ticket.claim),
+            admission: self.mesh.roster.admission(&me).cloned(),
+            features: Vec::new(),
+        }
+    }
+
+    fn software(&self) -> String {
+        let version = self.config.about.get("version").and_then(|v| v.as_str());
+        version.unwrap_or_default().to_owned()
+    }
+
+    /// Takes the other side's hello.
+    pub(super) fn greeted(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        link: LinkId,
+        peer: PeerId,
+        hello: Hello,
+    ) -> Done {
+        let binding = match self.check_hello(t, &peer, &hello) {
+            Ok(binding) => binding,
+            Err(refuse) => {
+                self.note_refusal(t, &peer, &refuse);
+                self.refuse_link(t, link, refuse);
+                return Ok(());
+            }
+        };
+        if let Some(admission) = hello.admission {
+            self.take_roster(t, Some(link), vec![admission])?;
+        }
+        let admitted_now = if self.mesh.is_admitted() && !self.mesh.is_member(&peer) {
+            match self.check_ticket(t.now, &peer, hello.ticket.as_ref()) {
+                Ok(claim) => {
+                    self.admit(t, &peer, claim)?;
+                    true
+                }
+                Err(refuse) => {
+                    self.refuse_link(t, link, refuse);
+                    return Ok(());
+                }
+            }
+        } else {
+            false
+        };
+        self.pin(t, &peer, binding, &hello.software, hello.epoch);
+        self.check_clock(t, &peer, hello.now);
+        if let Some(entry) = self.mesh.links.get_mut(&link) {
+            entry.stage = Stage::Joining;
+        }
+        if admitted_now {
+            roster::send_roster(t, link, self.mesh.roster.missing(&[]));
+        }
+        self.accept_waiting(t, link)
+    }
+
+    /// Takes a link into use if both said hello and both are on the roster by now.
+    pub(super) fn accept_waiting(&mut self, t: &mut Turn<'_, impl Store>, link: LinkId) -> Done {
+        let Some(entry) = self.mesh.links.get(&link) else {
+            return Ok(());
+        };
+        let peer = entry.peer.clone();
+        if entry.stage == Stage::Joining
+            && self.mesh.is_admitted()
+            && self.mesh.is_member(&peer)
+            && self.mesh.hubs.contains_key(&peer)
+        {
+            return self.accept_link(t, link, &peer);
+        }
+        Ok(())
+    }
+
+    /// Returns the name that the other hub is bound to, or why there is no link.
+    fn check_hello(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        peer: &PeerId,
+        hello: &Hello,
+    ) -> Result<Binding, Refuse> {
+        if hello.oldest > limits::LINK_VERSION || hello.newest < limits::LINK_VERSION {
+            let (theirs, ours) = (hello.newest, limits::LINK_VERSION);
+            let (older, newer) = if theirs < ours {
+                ("the hub that is refused", "the other")
+            } else {
+                ("the hub that refuses", "the other")
+            };
+            return Err(Refuse {
+                code: RefuseCode::Version,
+                message: format!(
+                    "The hubs speak different versions of the link protocol ({ours} and {theirs}). Update {older}; it is older than {newer}."
+                ),
+            });
+        }
+        if self.mesh.roster.is_revoked(peer) {
+            return Err(roster::revoked());
+        }
+        let keys = &self.keys;
+        let binding = hello
+            .binding
+            .open::<Binding>(|by, m, s| by == peer && keys.verify(by, m, s))
+            .map_err(|_| Refuse {
+                code: RefuseCode::BadFrame,
+                message: "The name in the hello is not signed by the key of the link.".into(),
+            })?;
+        let own_root = self.mesh.row.as_ref().map(|row| &row.root);
+        if let (Some(own), Some(theirs)) = (own_root, &hello.root)
+            && own != theirs
+        {
+            return Err(Refuse {
+                code: RefuseCode::OtherMesh,
+                message: "The two hubs have the same mesh key but belong to different meshes. Let one of them join the other's with a new ticket (ecorelay invite, ecorelay join).".into(),
+            });
+        }
+        if let Some(known) = self.mesh.hubs.get(peer)
+            && hello.epoch < known.row.epoch
+        {
+            return Err(Refuse {
+                code: RefuseCode::IdentityInUse,
+                message: format!(
+                    "Another machine, or a copy of this one, uses the same identity.key ({peer}) and started later. Remove identity.key on the copy and let it join anew."
+                ),
+            });
+        }
+        let holder = self.mesh.by_id.get(&binding.hub_id);
+        if holder.is_some_and(|holder| holder != peer) {
+            return Err(Refuse {
+                code: RefuseCode::HubIdTaken,
+                message: format!(
+                    "Another hub of this mesh is called \"{}\" already. Set another hub_id in config.toml of one of the two, then: ecorelay node restart",
+                    binding.hub_id
+                ),
+            });
+        }
+        let pinned = self.mesh.hubs.get(peer).map(|known| &known.row);
+        if let Some(row) = pinned
+            && row.hub_id != binding.hub_id
+            && row.since > binding.since
+        {
+            // An old name of the same key; the newer one stays.
+            let (hub_id, since) = (row.hub_id.clone(), row.since);
+            return Ok(Binding { hub_id, since });
+        }
+        let _ = t;
+        Ok(binding)
+    }
+
+    /// Returns the claim of a hub that is not on the roster, or why it is refused.
+    fn check_ticket(
+        &self,
+        now: u64,
+        peer: &PeerId,
+        ticket: Option<&Signed>,
+    ) -> Result<TicketClaim, Refuse> {
+        let refuse = |message: &str| {
+            Err(Refuse {
+                code: RefuseCode::NotAdmitted,
+                message: message.into(),
+            })
+        };
+        let Some(signed) = ticket else {
+            return refuse(
+                "This hub has the mesh's key but was never admitted. Make a ticket on a hub of the mesh (ecorelay invite) and use it here (ecorelay join).",
+            );
+        };
+        let keys = &self.keys;
+        let claim = signed.open::<TicketClaim>(|by, m, s| keys.verify(by, m, s));
+        let root = self.mesh.row.as_ref().map(|row| &row.root);
+        match claim {
+            Ok(claim) if Some(&claim.root) != root => refuse("The ticket is for another mesh."),
+            Ok(_) if !self.mesh.is_member(&signed.by) => {
+                refuse("The hub that made the ticket does not belong to the mesh (any more).")
+            }
+            Ok(claim) if claim.expires <= now => {
+                refuse("The ticket has expired. Make a new one: ecorelay invite")
+            }
+            Ok(_) if self.mesh.roster.keys().len() >= limits::HUBS => {
+                refuse("The mesh has as many hubs as it can have.")
+            }
+            Ok(claim) => Ok(claim),
+            Err(_) => refuse(&format!("The ticket of {peer} is not valid.")),
+        }
+    }
+
+    fn admit(&mut self, t: &mut Turn<'_, impl Store>, peer: &PeerId, claim: TicketClaim) -> Done {
+        let admission = Admission {
+            root: claim.root,
+            subject: peer.clone(),
+            ts: t.now,
+            revoked: false,
+            ticket: Some(claim.id),
+        };
+        self.make_admission(t, admission)?;
+        self.status_changed(t);
+        Ok(())
+    }
+
+    /// Pins a hub's name to its key.
+    pub(super) fn pin(
+        &mut self,
+        t: &Turn<'_, impl Store>,
+        peer: &PeerId,
+        binding: Binding,
+        software: &str,
+        epoch: u64,
+    ) {
+        let known = self.mesh.hubs.entry(peer.clone()).or_insert_with(|| Known {
+            row: HubRow {
+                peer: peer.clone(),
+                hub_id: binding.hub_id.clone(),
+                since: binding.since,
+                epoch,
+                entry: None,
+                last_seen: 0,
+            },
+            entry: None,
+            link: None,
+            offline_since: t.now,
+            why: None,
+            software: None,
+            changed: true,
+        });
+        if known.row.hub_id != binding.hub_id {
+            let old = std::mem::replace(&mut known.row.hub_id, binding.hub_id.clone());
+            if self.mesh.by_id.get(&old) == Some(peer) {
+                self.mesh.by_id.remove(&old);
+            }
+        }
+        known.row.since = binding.since;
+        known.row.epoch = known.row.epoch.max(epoch);
+        if !software.is_empty() {
+            known.software = Some(
+                visible(software)
+                    .chars()
+                    .take(limits::LABEL_CHARS)
+                    .collect(),
+            );
+        }
+        known.changed = true;
+        self.mesh.by_id.insert(binding.hub_id, peer.clone());
+    }
+
+    fn check_clock(&mut self, t: &Turn<'_, impl Store>, peer: &PeerId, theirs: u64) {
+        let skew = theirs.abs_diff(t.now);
+        if skew <= SKEW_MS {
+            return self.mesh.troubles.over_for("clock_skew", peer.as_str());
+        }
+        let name = self.hub_name(peer);
+        let amount = match skew / 1_000 {
+            s if s >= 2 * 86_400 => format!("{} days", s / 86_400),
+            s if s >= 7_200 => format!("{} hours", s / 3_600),
+            s => format!("{s} s"),
+        };
+        let way = if theirs > t.now { "ahead of" } else { "behind" };
+        self.mesh.troubles.raise(
+            "clock_skew",
+            peer.as_str(),
+            format!(
+                "The clock of {name} is {amount} {way} this machine's: times and expiries are off."
+            ),
+            "Set the clock of the machine that is wrong (on Linux: timedatectl set-ntp true).",
+            t.now,
+        );
+    }
+
+    /// Notes why this hub refused another.
+    fn note_refusal(&mut self, t: &Turn<'_, impl Store>, peer: &PeerId, refuse: &Refuse) {
+        let (code, message) = match refuse.code {
+            RefuseCode::HubIdTaken => (
+                "hub_id_taken",
+                format!(
+                    "The hub with the key {peer} was refused: it uses a hub id that belongs to another key."
+                ),
+            ),
+            RefuseCode::IdentityInUse => (
+                "cloned_identity",
+                format!(
+                    "Two machines use the identity of {}: the one that started earlier was refused.",
+                    self.hub_name(peer)
+                ),
+            ),
+            RefuseCode::Version => (
+                "version_skew",
+                format!(
+                    "{} speaks another version of the link protocol.",
+                    self.hub_name(peer)
+                ),
+            ),
+            RefuseCode::OtherMesh => (
+                "other_mesh",
+                format!(
+                    "The hub with the key {peer} has this mesh's key but belongs to another mesh."
+                ),
+            ),
+            _ => return,
+        };
+        let remedy = &refuse.message;
+        self.mesh
+            .troubles
+            .raise(code, peer.as_str(), message, remedy, t.now);
+    }
+
+    /// The other hub refused this one.
+    pub(super) fn refused(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        link: LinkId,
+        peer: &PeerId,
+        refuse: Refuse,
+    ) -> Done {
+        let name = self.hub_name(peer);
+        let words: String = visible(&refuse.message).chars().take(400).collect();
+        let (code, about) = match refuse.code {
+            RefuseCode::Version => ("version_skew", peer.as_str()),
+            RefuseCode::NotAdmitted => ("not_admitted", ""),
+            RefuseCode::Revoked => ("revoked", ""),
+            RefuseCode::OtherMesh => ("other_mesh", peer.as_str()),
+            RefuseCode::HubIdTaken => ("hub_id_taken", ""),
+            RefuseCode::IdentityInUse => ("cloned_identity", ""),
+            RefuseCode::BadFrame => ("bad_frame", peer.as_str()),
+            RefuseCode::Other => ("refused", peer.as_str()),
+        };
+        self.mesh.troubles.raise(
+            code,
+            about,
+            format!("{name} refuses this hub: {words}"),
+            "The sentence above says what to do.",
+            t.now,
+        );
+        if let Some(known) = self.mesh.hubs.get_mut(peer) {
+            known.why = Some(words);
+        }
+        if let Some(entry) = self.mesh.links.get_mut(&link) {
+            entry.stage = Stage::Refused;
+        }
+        roster::close(t, link);
+        self.status_changed(t);
+        Ok(())
+    }
+
+    /// Returns what a person calls a hub.
+    pub(super) fn hub_name(&self, peer: &PeerId) -> String {
+        let by_name = self.mesh.hub_id(peer).map(HubId::to_string);
+        by_name.unwrap_or_else(|| peer.to_string())
+    }
+}
