@@ -117,6 +117,11 @@ impl DataDir {
         self.root.join("identity.key")
     }
 
+    /// Returns the file with the mesh's key, in libp2p's swarm-key format.
+    pub fn mesh_key(&self) -> PathBuf {
+        self.root.join("mesh.key")
+    }
+
     /// Returns the settings file.
     pub fn config_file(&self) -> PathBuf {
         self.root.join("config.toml")

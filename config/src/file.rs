@@ -7,6 +7,9 @@ use serde::Deserialize;
 /// The port of the WebSocket endpoint when nobody sets one.
 const WS_PORT: u16 = 19_736;
 
+/// Where the hub listens for other hubs when nobody says.
+const LISTEN: &str = "/ip4/0.0.0.0/tcp/0";
+
 /// As much of a wrong line is repeated, in characters.
 const LINE_CHARS: usize = 80;
 
@@ -20,8 +23,30 @@ pub struct Config {
     pub ws_port: u16,
     /// Log level: `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: String,
+    /// How other machines reach this hub.
+    pub mesh: MeshSettings,
     /// Bounds.
     pub limits: LimitSettings,
+}
+
+/// The `[mesh]` table. It matters once the hub belongs to a mesh: before that nothing listens.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MeshSettings {
+    /// Multiaddrs to listen on. Port 0 is a port of the hub's own choice, the same after each
+    /// start where it is free. `ECORELAY_MESH_LISTEN`, separated by commas, wins.
+    pub listen: Vec<String>,
+    /// Find hubs on the local network, and be found. `ECORELAY_MDNS` (0 or 1) wins.
+    pub mdns: bool,
+}
+
+impl Default for MeshSettings {
+    fn default() -> Self {
+        Self {
+            listen: vec![LISTEN.into()],
+            mdns: true,
+        }
+    }
 }
 
 /// The `[limits]` table.
@@ -46,6 +71,27 @@ pub struct LimitSettings {
     pub sessions: usize,
 }
 
+impl MeshSettings {
+    /// Takes over what the environment says.
+    fn take_over(&mut self, listen: Option<&str>, mdns: Option<&str>) -> Result<(), ConfigError> {
+        if let Some(listen) = listen.filter(|listen| !listen.trim().is_empty()) {
+            self.listen = listen.split(',').map(|a| a.trim().to_owned()).collect();
+        }
+        match mdns.map(str::trim) {
+            None | Some("") => {}
+            Some("0") => self.mdns = false,
+            Some("1") => self.mdns = true,
+            Some(other) => {
+                return Err(ConfigError::Invalid {
+                    place: "ECORELAY_MDNS".into(),
+                    message: format!("\"{other}\" is neither 0 (off) nor 1 (on)"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Default for LimitSettings {
     fn default() -> Self {
         Self {
@@ -67,6 +113,7 @@ impl Default for Config {
             hub_id: None,
             ws_port: WS_PORT,
             log_level: "info".into(),
+            mesh: MeshSettings::default(),
             limits: LimitSettings::default(),
         }
     }
@@ -74,7 +121,8 @@ impl Default for Config {
 
 impl Config {
     /// Returns the settings in `config.toml` of this data directory, or the defaults where
-    /// there is no such file; `ECORELAY_WS_PORT` overrides `ws_port`.
+    /// there is no such file; `ECORELAY_WS_PORT` overrides `ws_port`, `ECORELAY_MESH_LISTEN` and
+    /// `ECORELAY_MDNS` override `mesh.listen` and `mesh.mdns`.
     ///
     /// # Errors
     /// When the file cannot be read, or a setting is unknown or wrong.
@@ -100,6 +148,11 @@ impl Config {
                 ),
             })?;
         }
+        let variable = |name| std::env::var(name).ok();
+        config.mesh.take_over(
+            variable("ECORELAY_MESH_LISTEN").as_deref(),
+            variable("ECORELAY_MDNS").as_deref(),
+        )?;
         Ok(config)
     }
 
@@ -122,6 +175,11 @@ impl Config {
             return Err(invalid(format!(
                 "log_level \"{}\" is not one of error, warn, info, debug, trace",
                 config.log_level
+            )));
+        }
+        if config.mesh.listen.is_empty() {
+            return Err(invalid(format!(
+                "mesh.listen needs an address, such as \"{LISTEN}\""
             )));
         }
         let l = &config.limits;
@@ -152,6 +210,8 @@ mod tests {
             ("ws_port = 70000", "ws_port"),
             ("log_level = \"loud\"", "loud"),
             ("[limits]\nsessions = 0", "sessions"),
+            ("[mesh]\nport = 1", "port"),
+            ("[mesh]\nlisten = []", "mesh.listen"),
         ] {
             let error = Config::parse(text, "config.toml").unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
@@ -163,5 +223,22 @@ mod tests {
             "{text}"
         );
         assert_eq!(Config::parse("", "config.toml").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_mesh_table() {
+        let mut config = Config::parse("[mesh]\nmdns = false", "config.toml").unwrap();
+        assert_eq!(config.mesh.listen, [LISTEN]);
+        config.mesh.take_over(None, Some("")).unwrap();
+        assert!(!config.mesh.mdns);
+        let two = "/ip4/127.0.0.1/tcp/0, /ip4/10.0.0.1/tcp/4711";
+        config.mesh.take_over(Some(two), Some("1")).unwrap();
+        assert!(config.mesh.mdns);
+        assert_eq!(
+            config.mesh.listen,
+            ["/ip4/127.0.0.1/tcp/0", "/ip4/10.0.0.1/tcp/4711"]
+        );
+        let error = config.mesh.take_over(None, Some("no")).unwrap_err();
+        assert!(error.to_string().contains("ECORELAY_MDNS"), "{error}");
     }
 }

@@ -10,7 +10,7 @@ pub mod reference;
 mod secret;
 
 pub use data_dir::DataDir;
-pub use file::{Config, LimitSettings};
+pub use file::{Config, LimitSettings, MeshSettings};
 pub use secret::load_or_create_token;
 
 /// Why a setting, a folder or a key file cannot be used.

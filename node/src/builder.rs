@@ -5,7 +5,7 @@ use crate::ExitReason;
 use crate::events::{self, Event, HubHandle};
 use crate::hub_thread::{self, HubSetup};
 use crate::lifecycle::{self, Footing, HubLock};
-use crate::mesh::Identity;
+use crate::mesh::{Identity, MeshKeeper, MeshSettings, MeshSlot};
 use crate::node::{About, Node};
 use crate::sessions::{Door, SocketListener, WebSocketListener};
 use crate::store::SqliteStore;
@@ -73,6 +73,13 @@ impl NodeBuilder {
         let lock = HubLock::take(&dir.lock())?;
         let identity = Identity::load_or_create(&dir.identity_key())?;
         let hub_id = hub_id(&self.config, &identity)?;
+        let mesh = MeshSettings {
+            identity: identity.clone(),
+            key: dir.mesh_key(),
+            listen: self.config.mesh.listen.clone(),
+            mdns: self.config.mesh.mdns,
+        };
+        let mesh_key = MeshKeeper::stored_key(&mesh)?;
         let store = SqliteStore::open(&dir.store())?;
         let footing = Footing::on(&[dir.lock(), dir.store()]).map_err(|source| NodeError::Io {
             action: "cannot read",
@@ -91,11 +98,17 @@ impl NodeBuilder {
             data_dir: dir,
         };
         let (hub, inbox) = events::channel();
+        let slot = MeshSlot::default();
+        let mut keeper = MeshKeeper::new(mesh, hub.clone(), slot.clone());
         let mut thread = hub_thread::spawn(HubSetup {
-            config: hub_config(&about, &self.config),
+            config: HubConfig {
+                mesh_key: mesh_key.clone(),
+                ..hub_config(&about, &self.config)
+            },
             identity,
             store,
             inbox,
+            mesh: slot,
             idle_exit: self.idle_exit,
         })
         .map_err(|source| NodeError::Io {
@@ -118,6 +131,9 @@ impl NodeBuilder {
                 source,
             }
         })?;
+        if let Some(psk) = mesh_key {
+            keeper.begin(psk).await;
+        }
         let door = Door::new(hub.clone());
         let mut listeners = JoinSet::new();
         listeners.spawn(socket.run(door.clone()));
@@ -125,7 +141,9 @@ impl NodeBuilder {
             listeners.spawn(websocket.run(door.clone()));
         }
         tracing::info!(hub_id = %about.hub_id, peer_id = %about.peer_id, "the hub is up");
-        let supervisor = tokio::spawn(node::supervise(thread, listeners, door, lock, footing));
+        let supervisor = tokio::spawn(node::supervise(
+            thread, listeners, keeper, door, lock, footing,
+        ));
         Ok(Node::new(about, hub, supervisor))
     }
 }

@@ -1,6 +1,6 @@
 //! Why a node cannot start or had to end. Every sentence says what to do.
 
-use crate::mesh::IdentityError;
+use crate::mesh::{IdentityError, MeshKeyError};
 use crate::store::OpenError;
 use ecorelay_config::ConfigError;
 use ecorelay_hub::StoreError;
@@ -42,6 +42,9 @@ pub enum NodeError {
     /// The identity key cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The mesh's key cannot be used.
+    #[error(transparent)]
+    MeshKey(#[from] MeshKeyError),
     /// The local socket cannot be made.
     #[error(
         "the socket {path} cannot be made: {source}. Set RELAY_HUB_SOCKET to a path in a folder you own"

@@ -6,7 +6,7 @@
 
 use crate::clock::Clock;
 use crate::events::{Event, Inbox};
-use crate::mesh::Identity;
+use crate::mesh::{Identity, MeshSlot};
 use crate::sessions::{Offer, Outgoing};
 use crate::store::SqliteStore;
 use ecorelay_hub::{ConnId, Effect, Effects, Hub, HubConfig, Ids, Input, StoreError, Warning};
@@ -48,6 +48,7 @@ pub(crate) struct HubSetup {
     pub(crate) identity: Identity,
     pub(crate) store: SqliteStore,
     pub(crate) inbox: Inbox,
+    pub(crate) mesh: MeshSlot,
     pub(crate) idle_exit: Option<Duration>,
 }
 
@@ -78,6 +79,7 @@ pub(crate) fn spawn(setup: HubSetup) -> std::io::Result<HubThread> {
                 identity,
                 mut store,
                 inbox,
+                mesh,
                 idle_exit,
             } = setup;
             let hub = match Hub::new(config, Box::new(RandomIds), Box::new(identity), &mut store) {
@@ -92,6 +94,7 @@ pub(crate) fn spawn(setup: HubSetup) -> std::io::Result<HubThread> {
                 hub,
                 store,
                 inbox,
+                mesh,
                 idle_exit,
                 clock: Clock::new(),
                 received: Vec::with_capacity(BATCH_INPUTS),
@@ -153,6 +156,7 @@ struct Body {
     hub: Hub,
     store: SqliteStore,
     inbox: Inbox,
+    mesh: MeshSlot,
     idle_exit: Option<Duration>,
     clock: Clock,
     /// Events taken from the channel at once.
@@ -350,6 +354,8 @@ impl Body {
         let now = self.clock.now();
         self.hub
             .batch_failed(now, error, &mut self.store, &mut self.effects)?;
+        // Other hubs may have been told of what is taken back: the links begin anew.
+        self.mesh.cut_links();
         if self.failing {
             self.drop_unstored_pushes();
         }
@@ -437,7 +443,7 @@ impl Body {
                         queue.finish();
                     }
                 }
-                Effect::Mesh(_) => {}
+                Effect::Mesh(effect) => self.mesh.apply(effect),
                 Effect::Stop => self.stopping = true,
             }
         }

@@ -47,5 +47,5 @@ pub use daemon::{DaemonOptions, run_daemon};
 pub use error::NodeError;
 pub use hub_thread::ExitReason;
 pub use in_process::{GroupInfo, History, Inbox, Sent, Session, SessionBuilder, SessionError};
-pub use mesh::{IdentityError, MeshError};
+pub use mesh::{IdentityError, MeshError, MeshKeyError};
 pub use node::Node;

@@ -4,6 +4,7 @@ use crate::events::HubHandle;
 use crate::hub_thread::HubThread;
 use crate::in_process::{self, SessionBuilder, SessionError};
 use crate::lifecycle::{Footing, HubLock};
+use crate::mesh::MeshKeeper;
 use crate::sessions::{CLOSE_TIME, Door};
 use crate::{ExitReason, NodeBuilder, NodeError};
 use ecorelay_config::DataDir;
@@ -122,6 +123,7 @@ impl Drop for Node {
 pub(crate) async fn supervise(
     thread: HubThread,
     mut listeners: JoinSet<()>,
+    mut mesh: MeshKeeper,
     door: Door,
     lock: HubLock,
     footing: Footing,
@@ -134,6 +136,10 @@ pub(crate) async fn supervise(
             tracing::error!("a listener has died: the hub ends");
             lost = true;
         }
+        () = mesh.run() => {
+            tracing::error!("the mesh has died: the hub ends");
+            lost = true;
+        }
         path = footing.lost() => file = Some(path.display().to_string()),
     }
     if lost || file.is_some() {
@@ -141,7 +147,8 @@ pub(crate) async fn supervise(
     }
     listeners.shutdown().await;
     let exit = ended.await;
-    let _ = timeout(CLOSE_TIME, door.all_left()).await;
+    // The links and the clients take what is queued for them at the same time.
+    let _ = tokio::join!(timeout(CLOSE_TIME, door.all_left()), mesh.end());
     drop(lock);
     if let Some(path) = file {
         return Err(NodeError::FileLost { path });

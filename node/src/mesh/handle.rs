@@ -93,6 +93,11 @@ impl MeshHandle {
         self.commands.closed().await;
     }
 
+    /// Waits until the mesh has ended, whatever the reason.
+    pub(crate) async fn ended(&self) {
+        self.commands.closed().await;
+    }
+
     fn command(&self, command: Command) {
         if let Err(error) = self.commands.try_send(command) {
             tracing::warn!(%error, "the mesh has too much to do; this is skipped");

@@ -3,14 +3,22 @@
 //! [`start`] opens the listeners and starts the one task that owns the swarm (`event_loop`);
 //! [`MeshHandle`] carries out what the brain wants done, and everything that happens comes to the
 //! hub thread as a `MeshInput`. One connection per hub, one link stream per connection (`link`).
+//! `keeper` starts and ends all that with the node, `key_file` is `mesh.key`, `ports` says where
+//! to listen.
 
 mod config;
 mod handle;
 mod identity;
+mod keeper;
+mod key_file;
+mod ports;
 mod queue;
 
 pub(crate) use config::MeshConfig;
 pub use config::MeshError;
+pub(crate) use config::Timing;
 pub(crate) use handle::{MeshHandle, start};
 pub(crate) use identity::Identity;
 pub use identity::IdentityError;
+pub(crate) use keeper::{MeshKeeper, MeshSettings, MeshSlot};
+pub use key_file::MeshKeyError;
