@@ -37,10 +37,36 @@ impl NodeBuilder {
         self
     }
 
-    /// Sets the settings; without this they are [`Config::default`].
+    /// Sets all settings; without this they are [`Config::default`]. Undoes
+    /// [`NodeBuilder::hub_id`], [`NodeBuilder::listen`] and [`NodeBuilder::mdns`] before it.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Sets the hub's human name, the part behind the `@` of its sessions' addresses; without this
+    /// it is made from the machine's name and the hub's key.
+    #[must_use]
+    pub fn hub_id(mut self, hub_id: HubId) -> Self {
+        self.config.hub_id = Some(hub_id);
+        self
+    }
+
+    /// Sets the multiaddrs at which other hubs reach this one once it is in a mesh; without this
+    /// it is every interface. Port 0 is a port of the hub's own choice, the same after each start
+    /// where it is free.
+    #[must_use]
+    pub fn listen<A: Into<String>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
+        self.config.mesh.listen = addresses.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Says whether the hub looks for others on the local network and lets itself be found
+    /// (mDNS); without this it does.
+    #[must_use]
+    pub fn mdns(mut self, on: bool) -> Self {
+        self.config.mesh.mdns = on;
         self
     }
 

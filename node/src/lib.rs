@@ -44,8 +44,13 @@ pub mod store;
 
 pub use builder::NodeBuilder;
 pub use daemon::{DaemonOptions, run_daemon};
+pub use ecorelay_config::{Config, DataDir};
+pub use ecorelay_protocol::{HubId, HubLine, PeerInfo};
 pub use error::NodeError;
 pub use hub_thread::ExitReason;
-pub use in_process::{GroupInfo, History, Inbox, Sent, Session, SessionBuilder, SessionError};
+pub use in_process::{
+    GroupInfo, History, Inbox, Invitation, InviteOptions, Joined, Presence, PresenceEvent, Sent,
+    Session, SessionBuilder, SessionError, Watch,
+};
 pub use mesh::{IdentityError, MeshError, MeshKeyError};
 pub use node::Node;

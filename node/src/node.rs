@@ -2,7 +2,9 @@
 
 use crate::events::HubHandle;
 use crate::hub_thread::HubThread;
-use crate::in_process::{self, SessionBuilder, SessionError};
+use crate::in_process::{
+    self, Invitation, InviteOptions, Joined, Presence, SessionBuilder, SessionError, Watch,
+};
 use crate::lifecycle::{Footing, HubLock};
 use crate::mesh::MeshKeeper;
 use crate::sessions::{CLOSE_TIME, Door};
@@ -81,6 +83,49 @@ impl Node {
     /// When the hub has ended.
     pub async fn status(&self) -> Result<serde_json::Value, SessionError> {
         in_process::status(self.hub.clone()).await
+    }
+
+    /// Follows the status document.
+    ///
+    /// # Errors
+    /// When the hub has ended.
+    pub async fn watch(&self) -> Result<Watch, SessionError> {
+        Watch::open(self.hub.clone()).await
+    }
+
+    /// Follows which sessions come, change and leave, on this hub and on the others of the mesh.
+    ///
+    /// # Errors
+    /// When the hub has ended.
+    pub async fn presence(&self) -> Result<Presence, SessionError> {
+        Presence::open(self.hub.clone()).await
+    }
+
+    /// Makes a ticket with which another hub joins this one's mesh; makes the mesh if there is
+    /// none.
+    ///
+    /// # Errors
+    /// When this hub is itself still joining a mesh, or has ended.
+    pub async fn invite(&self, options: InviteOptions) -> Result<Invitation, SessionError> {
+        in_process::mesh::invite(self.hub.clone(), options).await
+    }
+
+    /// Joins the mesh of a ticket. Returns at once; the hub is let in when it reaches one of the
+    /// mesh, which [`Node::watch`] shows, and remembers that it wants to for as long as it takes.
+    ///
+    /// # Errors
+    /// When it is no ticket, or one that has expired, or this hub is in a mesh with other hubs.
+    pub async fn join(&self, ticket: &str) -> Result<Joined, SessionError> {
+        in_process::mesh::join(self.hub.clone(), ticket).await
+    }
+
+    /// Keeps a connection to whoever of the mesh is at this multiaddr, such as
+    /// `/ip4/192.168.1.7/tcp/4711`: for networks without multicast.
+    ///
+    /// # Errors
+    /// When it is no such address, or this hub is in no mesh.
+    pub async fn connect(&self, address: &str) -> Result<(), SessionError> {
+        in_process::mesh::connect(self.hub.clone(), address).await
     }
 
     /// Waits until the node has ended and its store is closed.

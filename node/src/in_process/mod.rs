@@ -2,6 +2,11 @@
 //! the same rules hold for them; only the socket is left out.
 
 mod link;
+pub(crate) mod mesh;
+mod presence;
+
+pub use mesh::{Invitation, InviteOptions, Joined};
+pub use presence::{Presence, PresenceEvent, Watch};
 
 use crate::events::HubHandle;
 use ecorelay_protocol::{
