@@ -6,7 +6,7 @@ use crate::hub::{Done, Turn, refuse};
 use crate::{Found, Hub, MailboxId, MessageRow, Store, Write};
 use ecorelay_protocol::{
     Address, DeliveryState, ErrorCode, HubLine, MessageKind, Name, Push, PushResult, Received,
-    SendMessage, header_line, iso_ms,
+    SendMessage, header_line, iso_ms, unpaired_header_line,
 };
 
 /// A message that a session wants sent.
@@ -208,10 +208,12 @@ impl Hub {
             pending,
             after: again,
         };
+        let hub = row.from.hub.as_ref();
+        let vouched = hub.is_none_or(|hub| self.mesh.peer_of(hub).is_some());
         self.push(
             t,
             &push,
-            &mut Line::new(|extended| push_line(row, extended)),
+            &mut Line::new(|extended| push_line(row, vouched, extended)),
         )
     }
 
@@ -258,7 +260,8 @@ impl Hub {
 }
 
 /// Returns the line that shows a message to its live recipient.
-fn push_line(row: &MessageRow, extended: bool) -> HubLine {
+/// `vouched`: its sender is on this hub, or on one that has proven its key.
+fn push_line(row: &MessageRow, vouched: bool, extended: bool) -> HubLine {
     if let (MessageKind::Ask, Some(ask_id)) = (row.kind, &row.ask_id) {
         let broadcast_id = crate::asks::broadcast_of(ask_id);
         return crate::asks::ask_line(&row.from, &row.text, ask_id, broadcast_id, extended);
@@ -271,7 +274,10 @@ fn push_line(row: &MessageRow, extended: bool) -> HubLine {
     let place = row.group.as_ref().map(Name::as_str);
     let from = row.from.to_string();
     let push = Push {
-        header: extended.then(|| header_line(row.kind, &from, place, header_id, row.urgent)),
+        header: extended.then(|| match vouched {
+            true => header_line(row.kind, &from, place, header_id, row.urgent),
+            false => unpaired_header_line(&from, header_id, row.urgent),
+        }),
         kind: extended.then_some(row.kind),
     };
     let received = Received {

@@ -39,7 +39,9 @@ pub use request::{
     GroupRequest, ImportGroup, ImportMailbox, ImportMessage, ImportText, Incoming, Register,
     Request, Scope, SendMessage,
 };
-pub use sanitize::{ID_MARKS, fence, header_line, is_id_char, is_invisible, visible};
+pub use sanitize::{
+    ID_MARKS, fence, header_line, is_id_char, is_invisible, unpaired_header_line, visible,
+};
 pub use ticket::Ticket;
 pub use time::{iso_ms, parse_iso_ms};
 

@@ -114,6 +114,24 @@ pub fn header_line(
     } else {
         "a session on this machine"
     };
+    line_from(kind, from, origin, place, id, urgent)
+}
+
+/// Returns the line above a direct message from a hub that is not paired: imported mail, for
+/// whose sender nothing vouches.
+pub fn unpaired_header_line(from: &str, id: &str, urgent: bool) -> String {
+    let origin = "on a hub that is not paired, sender not verified";
+    line_from(MessageKind::Message, from, origin, None, id, urgent)
+}
+
+fn line_from(
+    kind: MessageKind,
+    from: &str,
+    origin: &str,
+    place: Option<&str>,
+    id: &str,
+    urgent: bool,
+) -> String {
     // An id from elsewhere could be made to say something in this line.
     let id: String = id
         .chars()
@@ -193,6 +211,8 @@ mod tests {
         assert!(line("api@desk").starts_with(
             "[ecorelay] message from api@desk (a session on a paired hub, key verified, sender"
         ));
+        let unpaired = unpaired_header_line("api@desk", "m-1", false);
+        assert!(unpaired.contains("not verified") && !unpaired.contains("key verified"));
     }
 
     proptest! {

@@ -1,21 +1,14 @@
 //! `invite`: a ticket with which another machine joins.
 
-use super::mesh_wait::watch_for;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::hub::Hub;
 use crate::output::tool_result;
 use crate::view::address::is_loopback;
-use crate::view::document::Doc;
 use crate::view::style::{BOLD, WARN, paint};
 use crate::view::time::{lasting, now_ms, utc};
 use clap::Args;
 use ecorelay_protocol::{HubLine, Ticket, limits};
 use serde_json::{Value, json};
-use std::time::Duration;
-
-/// How long a hub that has just made its mesh may take to listen.
-const LISTENS_WITHIN: Duration = Duration::from_secs(3);
 
 /// The arguments of `invite`.
 #[derive(Debug, Args)]
@@ -48,47 +41,15 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 pub(crate) async fn run(args: InviteArgs, context: &Context) -> Result<(), CliError> {
     let request = json!({"type": "invite", "expires_s": args.expires});
-    let (mut hub, mut answer) = context.open(request.clone()).await?;
-    let mut ticket = decoded(&answer)?;
-    if ticket.addresses.is_empty() && listens(&mut hub).await? {
-        // The mesh is as new as the ticket: this one knows where the hub listens. It is the
-        // first answer that says whether the mesh was made.
-        let made = created(&answer);
-        answer = hub.ask(request).await?;
-        ticket = decoded(&answer)?;
-        if let HubLine::InviteResult { created, .. } = &mut answer {
-            *created |= made;
-        }
-    }
+    let (_, answer) = context.open(request).await?;
     let HubLine::InviteResult { ticket: text, .. } = &answer else {
         return Err(CliError::odd_answer("invite"));
     };
+    let ticket = Ticket::decode(text).map_err(|_| CliError::odd_answer("invite"))?;
     context.output.note(&about(&ticket, now_ms()));
     context
         .output
         .result(|| document(&answer, &ticket), || text.clone())
-}
-
-fn created(answer: &HubLine) -> bool {
-    matches!(answer, HubLine::InviteResult { created: true, .. })
-}
-
-fn decoded(answer: &HubLine) -> Result<Ticket, CliError> {
-    match answer {
-        HubLine::InviteResult { ticket, .. } => {
-            Ticket::decode(ticket).map_err(|_| CliError::odd_answer("invite"))
-        }
-        _ => Err(CliError::odd_answer("invite")),
-    }
-}
-
-/// Returns whether the hub listens, once that is known.
-async fn listens(hub: &mut Hub) -> Result<bool, CliError> {
-    let found = watch_for(hub, LISTENS_WITHIN, |status| {
-        let mesh = Doc(&status["mesh"]);
-        (!mesh.list("addresses").is_empty()).then_some(())
-    });
-    Ok(found.await?.is_ok())
 }
 
 fn document(answer: &HubLine, ticket: &Ticket) -> Value {

@@ -107,6 +107,11 @@ pub(crate) fn sessions(doc: Doc<'_>, around: Surroundings<'_>) -> String {
         for peer in hub.list("peers") {
             n += 1;
             let name = peer.text("name");
+            // What the hub said last of its session is no longer known to be so.
+            let state = match (hub.text("state").as_str(), hub.moment("since")) {
+                ("offline", Some(since)) => format!("offline-since {since}"),
+                _ => peer.text("state"),
+            };
             table.row(vec![
                 cell(
                     BOLD,
@@ -117,7 +122,7 @@ pub(crate) fn sessions(doc: Doc<'_>, around: Surroundings<'_>) -> String {
                     },
                 ),
                 cell(PLAIN, peer.text("agent")),
-                state_cell(&peer.text("state"), around.now),
+                state_cell(&state, around.now),
                 cell(PLAIN, short_path(&peer.text("cwd"), None)),
                 cell(PLAIN, peer.text("git_branch")),
             ]);
@@ -226,7 +231,7 @@ mod tests {
                  "rtt_ms": null, "since": NOW - 3_600_000, "sessions": 0, "outbox": 12,
                  "outbox_oldest": NOW - 3_540_000, "why": "no heartbeat", "version": null,
                  "peers": [{"name": "db", "agent": "codex", "git_branch": "", "cwd": "/srv",
-                            "state": "offline-since 2026-11-22T10:55:16.789Z"}]},
+                            "state": "idle"}]},
             ],
             "nearby": [{"peer_id": "12D3KooWx", "addresses": ["/ip4/10.0.0.7/tcp/9"],
                         "since": NOW - 60_000}],
@@ -249,10 +254,10 @@ Hubs (2)
             plain(&sessions(doc, around())),
             "\
 Sessions on other hubs (3)
-  NAME      AGENT        STATE              FOLDER        BRANCH
-  api@desk  claude-code  idle               /home/bo/api  main
-  qa@desk   terminal     busy               -             -
-  db@nas    codex        offline for 3 min  /srv          -
+  NAME      AGENT        STATE            FOLDER        BRANCH
+  api@desk  claude-code  idle             /home/bo/api  main
+  qa@desk   terminal     busy             -             -
+  db@nas    codex        offline for 1 h  /srv          -
 "
         );
         assert_eq!(

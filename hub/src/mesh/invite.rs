@@ -226,7 +226,7 @@ impl Hub {
         if !plausible {
             return refuse(
                 ErrorCode::BadArgs,
-                "An address is a multiaddr such as /ip4/192.168.1.7/tcp/4001 or /dns4/desk.example/tcp/4001, with /p2p/ and the PeerId behind it where that is known.",
+                "An address is a multiaddr such as /ip4/192.168.1.7/tcp/4001, with /p2p/ and the PeerId behind it where that is known.",
             );
         }
         let Some(row) = &mut self.mesh.row else {

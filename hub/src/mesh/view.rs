@@ -1,8 +1,8 @@
 //! What `status` and `relay_peers` show of the mesh.
 
 use crate::Hub;
-use crate::mesh::LinkPath;
-use ecorelay_protocol::{PeerInfo, iso_ms};
+use crate::mesh::{Known, LinkPath};
+use ecorelay_protocol::{PeerId, PeerInfo, iso_ms};
 use serde_json::{Value, json};
 
 /// Sessions of a hub that is away are listed for this long, in ms.
@@ -112,15 +112,33 @@ impl Hub {
         let given = given.unwrap_or_default().iter();
         let untried = given
             .filter(|address| !self.mesh.dials.contains_key(*address))
-            .map(
-                |address| json!({"address": address, "peer_id": null, "failure": null, "ts": null}),
-            );
+            .map(|address| {
+                let peer = self.listens_at(address);
+                json!({"address": address, "peer_id": peer, "failure": null, "ts": null})
+            });
         let failed = self.mesh.dials.iter().map(|(address, dial)| {
             json!({
                 "address": address, "peer_id": dial.peer, "failure": dial.failure, "ts": dial.ts,
             })
         });
         failed.chain(untried).collect()
+    }
+
+    /// Returns the linked hub that listens at an address.
+    fn listens_at(&self, address: &str) -> Option<&PeerId> {
+        let place = |address: &str| match address.split_once("/p2p/") {
+            Some((place, _)) => place.to_owned(),
+            None => address.to_owned(),
+        };
+        let wanted = place(address);
+        let mut linked = self.mesh.linked();
+        let listens = |known: &Known| {
+            let entry = known.entry.as_ref();
+            entry.is_some_and(|entry| entry.addresses.iter().any(|a| place(a) == wanted))
+        };
+        linked
+            .find(|(_, known, _)| listens(known))
+            .map(|(peer, _, _)| peer)
     }
 
     /// Returns the warnings about the mesh.
