@@ -3,7 +3,7 @@
 //! Over budget a message is stored quietly and the sender is told; nothing is lost.
 
 use crate::Tunables;
-use ecorelay_protocol::Name;
+use ecorelay_protocol::{Address, Name};
 use std::collections::BTreeMap;
 
 /// Senders and pairs remembered at once; the fullest buckets are forgotten first.
@@ -69,8 +69,8 @@ pub(crate) struct Budgets {
     sender: Rate,
     conversation: Rate,
     broadcast: Rate,
-    senders: BTreeMap<Name, Bucket>,
-    conversations: BTreeMap<(Name, Name), Bucket>,
+    senders: BTreeMap<Address, Bucket>,
+    conversations: BTreeMap<(Address, Address), Bucket>,
     broadcasts: BTreeMap<Name, Bucket>,
 }
 
@@ -87,7 +87,8 @@ impl Budgets {
     }
 
     /// Takes one push from `from` to `to` out of the budgets, or says which is used up.
-    pub(crate) fn push(&mut self, from: &Name, to: &Name, now: u64) -> Result<(), Exhausted> {
+    pub(crate) fn push(&mut self, from: &Address, to: &Name, now: u64) -> Result<(), Exhausted> {
+        let to = &Address::local(to.clone());
         prune(&mut self.senders, self.sender, now);
         prune(&mut self.conversations, self.conversation, now);
         let pair = if from <= to { (from, to) } else { (to, from) };
@@ -116,7 +117,7 @@ impl Budgets {
         prune(&mut self.senders, self.sender, now);
         let bucket = self
             .senders
-            .entry(from.clone())
+            .entry(Address::local(from.clone()))
             .or_insert_with(|| self.sender.full(now));
         let allowed = self.sender.allows(bucket, now);
         if allowed {
@@ -164,14 +165,20 @@ mod tests {
             conversation_per_minute: 60,
             ..Tunables::default()
         });
-        let (a, b): (Name, Name) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let [a, b]: [Address; 2] = ["a", "b"].map(|name| name.parse().unwrap());
         for _ in 0..2 {
-            assert_eq!(budgets.push(&a, &b, 1_000), Ok(()));
+            assert_eq!(budgets.push(&a, &b.name, 1_000), Ok(()));
         }
-        assert_eq!(budgets.push(&b, &a, 1_000), Ok(()));
-        assert_eq!(budgets.push(&a, &b, 1_000), Err(Exhausted::Conversation));
-        assert_eq!(budgets.push(&a, &b, 2_000), Ok(()));
-        assert_eq!(budgets.push(&a, &b, 2_000), Err(Exhausted::Conversation));
+        assert_eq!(budgets.push(&b, &a.name, 1_000), Ok(()));
+        assert_eq!(
+            budgets.push(&a, &b.name, 1_000),
+            Err(Exhausted::Conversation)
+        );
+        assert_eq!(budgets.push(&a, &b.name, 2_000), Ok(()));
+        assert_eq!(
+            budgets.push(&a, &b.name, 2_000),
+            Err(Exhausted::Conversation)
+        );
     }
 
     #[test]
@@ -179,7 +186,7 @@ mod tests {
         let mut budgets = Budgets::new(&Tunables::default());
         let to: Name = "to".parse().unwrap();
         for n in 0..BUCKETS + 10 {
-            let from: Name = format!("n{n}").parse().unwrap();
+            let from: Address = format!("n{n}").parse().unwrap();
             let _ = budgets.push(&from, &to, 5);
         }
         assert!(budgets.senders.len() <= BUCKETS && budgets.conversations.len() <= BUCKETS);

@@ -234,7 +234,7 @@ impl Hub {
         to: &Name,
         now: u64,
     ) -> Result<(), String> {
-        let spent = match self.budgets.push(&from.name, to, now) {
+        let spent = match self.budgets.push(from, to, now) {
             Ok(()) => return Ok(()),
             Err(Exhausted::Sender) => "You have sent very many messages in a short time",
             Err(Exhausted::Conversation) => {

@@ -130,7 +130,8 @@ pub enum MeshEffect {
         /// Which.
         peer: PeerId,
     },
-    /// Write `mesh.key` where there is none, and take part in the mesh from now on.
+    /// Put this key into `mesh.key` and take part in its mesh from now on; a mesh of another key
+    /// that this hub takes part in is left first.
     Key(Psk),
 }
 

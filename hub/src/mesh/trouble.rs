@@ -149,13 +149,14 @@ impl Hub {
         address: String,
         failure: DialFailure,
     ) -> Done {
+        let peer = peer.or_else(|| self.hub_at(&address));
         let name = peer.as_ref().map(|peer| self.hub_name(peer));
         let place = match &name {
             Some(name) => format!("{name} at {address}"),
             None => address.clone(),
         };
-        let words = match failure {
-            DialFailure::Unreachable(why) => format!("not reachable: {}", visible(&why)),
+        let words = match &failure {
+            DialFailure::Unreachable(why) => format!("not reachable: {}", visible(why)),
             DialFailure::TimedOut => "nothing answered in time".to_owned(),
             DialFailure::Handshake => "the handshake failed".to_owned(),
             DialFailure::Own => {
@@ -166,19 +167,21 @@ impl Hub {
             }
             DialFailure::WrongPeer(other) => format!("another hub answers there: {other}"),
         };
-        let suspect = matches!(
-            words.as_str(),
-            "the handshake failed" | "nothing answered in time"
-        );
         let linked = peer
             .as_ref()
             .is_some_and(|peer| self.mesh.link_to(peer).is_some());
-        if suspect && !linked && words != "nothing answered in time" {
+        // A wrong key hangs as often as it fails; a hub that multicast hears is not out of reach.
+        let silent = failure == DialFailure::TimedOut
+            && peer
+                .as_ref()
+                .is_some_and(|peer| self.mesh.nearby.contains_key(peer));
+        if (failure == DialFailure::Handshake || silent) && !linked {
             self.mesh.troubles.raise(
                 "wrong_key",
-                peer.as_ref().map_or(&*address, PeerId::as_str),
-                format!("{place}: something answers, but the handshake fails. Most likely the two hubs have different mesh keys."),
-                "Compare the mesh: let the hub that is wrong join again with a new ticket (ecorelay invite on one, ecorelay join on the other).",
+                peer.as_ref()
+                    .map_or_else(|| host_of(&address), PeerId::as_str),
+                format!("{place}: something answers, but the handshake fails. Most likely the two machines have different mesh keys."),
+                "If both belong to one mesh, let the one that is wrong join again: ecorelay invite on a hub that works, ecorelay join on the other.",
                 t.now,
             );
         }
@@ -203,12 +206,33 @@ impl Hub {
         Ok(())
     }
 
+    /// Returns the hub that is known to be at the host of an address.
+    fn hub_at(&self, address: &str) -> Option<PeerId> {
+        let host = host_of(address);
+        let is_there = |addresses: &[String]| addresses.iter().any(|a| host_of(a) == host);
+        let seen = self.mesh.nearby.iter().find(|(_, (_, a))| is_there(a));
+        let seen = seen.map(|(peer, _)| peer.clone());
+        seen.or_else(|| {
+            let mut hubs = self.mesh.hubs.iter();
+            let known = hubs.find(|(_, known)| {
+                let entry = known.entry.as_ref();
+                entry.is_some_and(|entry| is_there(&entry.addresses))
+            });
+            known.map(|(peer, _)| peer.clone())
+        })
+    }
+
     /// A link is open: what went wrong on the way to it is over.
     pub(super) fn dial_worked(&mut self, peer: &PeerId, address: &str) {
         self.mesh
             .dials
             .retain(|known, dial| known != address && dial.peer.as_ref() != Some(peer));
         self.mesh.troubles.over_for("wrong_key", peer.as_str());
-        self.mesh.troubles.over_for("wrong_key", address);
+        self.mesh.troubles.over_for("wrong_key", host_of(address));
     }
+}
+
+/// Returns the part of a multiaddr that names the host.
+fn host_of(address: &str) -> &str {
+    address.find("/tcp/").map_or(address, |at| &address[..at])
 }
