@@ -176,8 +176,7 @@ impl Hub {
         if !self.mesh.is_member(&author) || entry.sessions.len() > limits::SESSIONS {
             return Ok(());
         }
-        let holder = self.mesh.by_id.get(&entry.hub_id);
-        if holder.is_some_and(|holder| *holder != author) {
+        if self.holds_name(&entry.hub_id, &author) {
             let message = format!(
                 "The hub with the key {author} calls itself \"{}\", which belongs to another key. Its entry is ignored.",
                 entry.hub_id

@@ -47,7 +47,7 @@ impl Hub {
         peer: PeerId,
         hello: Hello,
     ) -> Done {
-        let binding = match self.check_hello(t, &peer, &hello) {
+        let binding = match self.check_hello(&peer, &hello) {
             Ok(binding) => binding,
             Err(refuse) => {
                 self.note_refusal(t, &peer, &refuse);
@@ -56,7 +56,11 @@ impl Hub {
             }
         };
         if let Some(admission) = hello.admission {
-            self.take_roster(t, Some(link), vec![admission])?;
+            self.take_roster(t, link, vec![admission])?;
+        }
+        let stage = self.mesh.links.get(&link).map(|entry| entry.stage);
+        if stage != Some(Stage::Greeting) {
+            return Ok(());
         }
         let admitted_now = if self.mesh.is_admitted() && !self.mesh.is_member(&peer) {
             match self.check_ticket(t.now, &peer, hello.ticket.as_ref()) {
@@ -100,12 +104,7 @@ impl Hub {
     }
 
     /// Returns the name that the other hub is bound to, or why there is no link.
-    fn check_hello(
-        &mut self,
-        t: &mut Turn<'_, impl Store>,
-        peer: &PeerId,
-        hello: &Hello,
-    ) -> Result<Binding, Refuse> {
+    fn check_hello(&self, peer: &PeerId, hello: &Hello) -> Result<Binding, Refuse> {
         if hello.oldest > limits::LINK_VERSION || hello.newest < limits::LINK_VERSION {
             let (theirs, ours) = (hello.newest, limits::LINK_VERSION);
             let (older, newer) = if theirs < ours {
@@ -150,8 +149,7 @@ impl Hub {
                 ),
             });
         }
-        let holder = self.mesh.by_id.get(&binding.hub_id);
-        if holder.is_some_and(|holder| holder != peer) {
+        if self.holds_name(&binding.hub_id, peer) {
             return Err(Refuse {
                 code: RefuseCode::HubIdTaken,
                 message: format!(
@@ -169,8 +167,13 @@ impl Hub {
             let (hub_id, since) = (row.hub_id.clone(), row.since);
             return Ok(Binding { hub_id, since });
         }
-        let _ = t;
         Ok(binding)
+    }
+
+    /// Returns whether a hub of the mesh other than `peer` has this name.
+    pub(super) fn holds_name(&self, hub_id: &HubId, peer: &PeerId) -> bool {
+        let holder = self.mesh.by_id.get(hub_id).filter(|holder| *holder != peer);
+        holder.is_some_and(|holder| *holder == self.mesh.me || self.mesh.is_member(holder))
     }
 
     /// Returns the claim of a hub that is not on the roster, or why it is refused.

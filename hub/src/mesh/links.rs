@@ -82,7 +82,7 @@ impl Hub {
             (_, Frame::Refuse(refuse)) => self.refused(t, link, &peer, refuse),
             (Stage::Greeting, Frame::Hello(hello)) => self.greeted(t, link, peer, *hello),
             (Stage::Joining | Stage::Accepted, Frame::Roster(entries)) => {
-                self.take_roster(t, Some(link), entries)
+                self.take_roster(t, link, entries)
             }
             // The other side took this hub in before this one took in the other.
             (Stage::Joining, Frame::Sync(_)) => Ok(()),

@@ -145,19 +145,27 @@ impl Hub {
     pub(super) fn take_roster(
         &mut self,
         t: &mut Turn<'_, impl Store>,
-        from: Option<LinkId>,
+        from: LinkId,
         entries: Vec<Signed>,
     ) -> Done {
+        if entries.len() > CHUNK {
+            self.bad_frame(t, from, "more roster entries than fit a frame");
+            return Ok(());
+        }
         let Some(root) = self.mesh.row.as_ref().map(|row| row.root.clone()) else {
             return Ok(());
         };
         let mut waiting: Vec<(Admission, Signed)> = Vec::new();
-        for signed in entries.into_iter().take(2 * limits::HUBS) {
+        for signed in entries {
             let keys = &self.keys;
             let opened = signed.open::<Admission>(|by, m, s| keys.verify(by, m, s));
             match opened {
                 Ok(admission) if admission.root == root => waiting.push((admission, signed)),
-                _ => self.mesh.troubles.bad_roster += 1,
+                Ok(_) => {}
+                Err(_) => {
+                    self.bad_frame(t, from, "a roster entry that its author did not sign");
+                    return Ok(());
+                }
             }
         }
         let mut fresh = Vec::new();
@@ -182,7 +190,7 @@ impl Hub {
             }
         }
         if !fresh.is_empty() {
-            self.spread_roster(t, from, fresh);
+            self.spread_roster(t, Some(from), fresh);
             self.membership_changed(t)?;
         }
         Ok(())
@@ -210,6 +218,13 @@ impl Hub {
             self.mesh.row_changed = true;
             self.save_mesh(t)?;
             self.mesh.troubles.over("not_admitted");
+        }
+        if self.mesh.is_admitted() {
+            // Whoever was met on the way in and does not belong to the mesh.
+            let mesh = &mut self.mesh;
+            let roster = &mesh.roster;
+            mesh.hubs
+                .retain(|peer, known| roster.is_member(peer) || known.row.last_seen > 0);
         }
         self.peers_changed(t);
         let links: Vec<(LinkId, PeerId)> = self

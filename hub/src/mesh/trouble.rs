@@ -18,8 +18,6 @@ const ADDRESSES: usize = 16;
 pub(super) struct Troubles {
     /// By code and subject; with the time.
     raised: BTreeMap<(&'static str, String), (u64, Warning)>,
-    /// Roster entries that were not valid.
-    pub(super) bad_roster: u64,
 }
 
 /// A dial that failed.
@@ -160,7 +158,9 @@ impl Hub {
             DialFailure::TimedOut => "nothing answered in time".to_owned(),
             DialFailure::Handshake => "the handshake failed".to_owned(),
             DialFailure::Own => {
-                if !self.mesh.listening.contains(&address) {
+                let host = host_of(&address);
+                let here = self.mesh.listening.iter().any(|own| host_of(own) == host);
+                if !here && !host.starts_with("/ip4/127.") && host != "/ip6/::1" {
                     self.cloned(t.now);
                 }
                 "the key there is this hub's own".to_owned()
