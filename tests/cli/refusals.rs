@@ -57,6 +57,17 @@ fn wrong_usage_is_exit_code_2_and_a_typo_gets_a_suggestion() {
         (&["--as", "a b", "peers"], "--as"),
         (&["watch", "a b"], "name"),
         (&["completions", "tcsh"], "bash"),
+        (&["invite", "--expires", "tomorrow"], "30m"),
+        (&["invite", "--expires", "31d"], "30 days"),
+        (&["invtie"], "invite"),
+        (&["join", "7-otter-lamp"], "ecorelay-ticket-1."),
+        (&["join", "ecorelay-ticket-1.AAAA"], "damaged"),
+        (&["join", "x", "--file", "y"], "--file"),
+        (&["join", "x", "--wait", "x"], "--wait"),
+        (&["connect"], "MULTIADDR"),
+        (&["connect", "10.0.0.2:4001"], "/ip4/10.0.0.2/tcp/4001"),
+        (&["connect", "/ip4/10.0.0.2/tcp/4001/p2p/x"], "PeerId"),
+        (&["hubs", "desk"], "desk"),
     ] {
         let finished = home.run(args).expect_code(2);
         assert!(

@@ -58,6 +58,9 @@ impl TestHome {
             .env("HOME", self.home())
             .env("ECORELAY_DATA_DIR", self.data())
             .env("ECORELAY_WS_PORT", "0")
+            // Hubs of other homes, and of the network, must not find this one.
+            .env("ECORELAY_MDNS", "0")
+            .env("ECORELAY_MESH_LISTEN", "/ip4/127.0.0.1/tcp/0")
             .env("LANG", "C.UTF-8")
             .env("NO_COLOR", "1")
             .current_dir(self.home());
