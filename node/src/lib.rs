@@ -76,7 +76,6 @@ mod hub_thread;
 mod in_process;
 mod lifecycle;
 mod logging;
-#[allow(dead_code, unused_imports)]
 mod mesh;
 mod node;
 mod platform;

@@ -1,13 +1,19 @@
 //! The handle by which the hub thread reaches the mesh.
 
 use super::queue::{End, LinkQueue};
-use super::{MeshConfig, MeshError};
-use crate::events::HubHandle;
 use ecorelay_hub::{LinkId, MeshEffect, MeshPeers};
 use ecorelay_protocol::PeerId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
+
+/// What the swarm's task hears from handles.
+#[derive(Debug)]
+pub(super) struct Orders {
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) peers: watch::Receiver<MeshPeers>,
+    pub(super) stop: watch::Receiver<bool>,
+}
 
 /// Publications and redials that may wait for the swarm. A publication more is dropped: gossip
 /// is a hint, and its gaps are filled over links.
@@ -56,15 +62,34 @@ impl Links {
 /// handle.
 #[derive(Debug, Clone)]
 pub(crate) struct MeshHandle {
-    pub(super) links: Links,
-    pub(super) commands: mpsc::Sender<Command>,
+    links: Links,
+    commands: mpsc::Sender<Command>,
     /// The latest list is the whole truth.
-    pub(super) peers: Arc<watch::Sender<MeshPeers>>,
+    peers: watch::Sender<MeshPeers>,
     /// `true` asks the swarm's task to end.
-    pub(super) stop: Arc<watch::Sender<bool>>,
+    stop: watch::Sender<bool>,
 }
 
 impl MeshHandle {
+    /// Returns a handle, and what the swarm's task hears from it.
+    pub(super) fn new(links: Links) -> (Self, Orders) {
+        let (commands, received) = mpsc::channel(COMMANDS);
+        let (peers, latest) = watch::channel(MeshPeers::default());
+        let (stop, stopped) = watch::channel(false);
+        let handle = Self {
+            links,
+            commands,
+            peers,
+            stop,
+        };
+        let orders = Orders {
+            commands: received,
+            peers: latest,
+            stop: stopped,
+        };
+        (handle, orders)
+    }
+
     /// Carries an effect out, or starts to; never waits. [`MeshEffect::Key`] is not its business.
     pub(crate) fn apply(&self, effect: MeshEffect) {
         match effect {
@@ -103,26 +128,4 @@ impl MeshHandle {
             tracing::warn!(%error, "the mesh has too much to do; this is skipped");
         }
     }
-}
-
-/// Opens the listeners and starts the mesh; must be called in a tokio runtime.
-pub(crate) fn start(config: MeshConfig, hub: HubHandle) -> Result<MeshHandle, MeshError> {
-    let _ = (config, hub);
-    let (commands, mut received) = mpsc::channel(COMMANDS);
-    let (peers, _) = watch::channel(MeshPeers::default());
-    let (stop, mut stopped) = watch::channel(false);
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                command = received.recv() => if command.is_none() { break },
-                _ = stopped.wait_for(|stop| *stop) => break,
-            }
-        }
-    });
-    Ok(MeshHandle {
-        links: Links::default(),
-        commands,
-        peers: Arc::new(peers),
-        stop: Arc::new(stop),
-    })
 }

@@ -6,18 +6,36 @@
 //! `keeper` starts and ends all that with the node, `key_file` is `mesh.key`, `ports` says where
 //! to listen.
 
+mod behaviour;
 mod config;
+mod connections;
+mod dialer;
+mod event_loop;
+mod framing;
+mod gate;
+mod gossip;
 mod handle;
 mod identity;
 mod keeper;
 mod key_file;
+mod link;
+mod listening;
+mod names;
 mod ports;
+mod pulse;
 mod queue;
+mod reports;
+mod stall;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod transport;
 
 pub(crate) use config::MeshConfig;
 pub use config::MeshError;
 pub(crate) use config::Timing;
-pub(crate) use handle::{MeshHandle, start};
+pub(crate) use event_loop::start;
+pub(crate) use handle::MeshHandle;
 pub(crate) use identity::Identity;
 pub use identity::IdentityError;
 pub(crate) use keeper::{MeshKeeper, MeshSettings, MeshSlot};

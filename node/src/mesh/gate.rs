@@ -1,0 +1,195 @@
+//! One connection per hub: refuses a second one before any protocol runs on it.
+//!
+//! Of each pair of hubs the one with the smaller PeerId decides which is kept, so that they
+//! cannot decide differently. It must be decided this early, for gossip says what it subscribes
+//! to only once per hub: said on a connection that is then closed, it would be silent for good.
+
+use libp2p::PeerId;
+use libp2p::core::transport::PortUse;
+use libp2p::core::{Endpoint, Multiaddr};
+use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished};
+use libp2p::swarm::{
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
+    THandlerOutEvent, ToSwarm, dummy,
+};
+use std::collections::{HashMap, VecDeque};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// Connections this close together come from two hubs that dialled at once. Longer than a dial
+/// may take; a later one was dialled by a hub that has lost the first.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// The hub is connected already.
+#[derive(Debug, thiserror::Error)]
+#[error("connected already")]
+struct Second;
+
+/// A hub dials that is connected: it must have lost its connection. The old one is to be closed,
+/// and the hub will dial again.
+#[derive(Debug)]
+pub(super) struct LostIt(pub(super) PeerId);
+
+/// What is to become of a new connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Keep,
+    Refuse,
+    /// Refuse it, and close the others as well.
+    Replace,
+}
+
+/// Lets connections in.
+#[derive(Debug)]
+pub(super) struct Gate {
+    local: String,
+    /// The connections of each hub and since when they are up.
+    peers: HashMap<PeerId, Vec<(ConnectionId, Instant)>>,
+    lost: VecDeque<PeerId>,
+    waker: Option<Waker>,
+}
+
+impl Gate {
+    pub(super) fn new(local: PeerId) -> Self {
+        Self {
+            local: local.to_base58(),
+            peers: HashMap::new(),
+            lost: VecDeque::new(),
+            waker: None,
+        }
+    }
+
+    fn verdict(&self, peer: &PeerId, now: Instant) -> Verdict {
+        let others = self.peers.get(peer).into_iter().flatten();
+        let mut ages = others.map(|(_, since)| now.saturating_duration_since(*since));
+        let Some(oldest) = ages.by_ref().max() else {
+            return Verdict::Keep;
+        };
+        if oldest >= AT_ONCE {
+            Verdict::Replace
+        } else if self.local < peer.to_base58() {
+            Verdict::Refuse
+        } else {
+            // The other hub refuses one of them.
+            Verdict::Keep
+        }
+    }
+
+    fn admit(&mut self, peer: PeerId) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
+        let verdict = self.verdict(&peer, Instant::now());
+        if verdict == Verdict::Keep {
+            return Ok(dummy::ConnectionHandler);
+        }
+        if verdict == Verdict::Replace {
+            self.lost.push_back(peer);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+        Err(ConnectionDenied::new(Second))
+    }
+}
+
+impl NetworkBehaviour for Gate {
+    type ConnectionHandler = dummy::ConnectionHandler;
+    type ToSwarm = LostIt;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.admit(peer)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.admit(peer)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                ..
+            }) => {
+                let entry = self.peers.entry(peer_id).or_default();
+                entry.push((connection_id, Instant::now()));
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id,
+                connection_id,
+                ..
+            }) => {
+                if let Some(entry) = self.peers.get_mut(&peer_id) {
+                    entry.retain(|(id, _)| *id != connection_id);
+                    if entry.is_empty() {
+                        self.peers.remove(&peer_id);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        _: PeerId,
+        _: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        match event {}
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<LostIt, THandlerInEvent<Self>>> {
+        if let Some(peer) = self.lost.pop_front() {
+            return Poll::Ready(ToSwarm::GenerateEvent(LostIt(peer)));
+        }
+        self.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    fn gate(local: PeerId, peer: PeerId, since: Instant) -> Gate {
+        let mut gate = Gate::new(local);
+        let id = ConnectionId::new_unchecked(1);
+        gate.peers.insert(peer, vec![(id, since)]);
+        gate
+    }
+
+    #[test]
+    fn of_two_that_came_at_once_one_side_refuses_the_second() {
+        let mut hubs = [PeerId::random(), PeerId::random()];
+        hubs.sort_by_key(PeerId::to_base58);
+        let [smaller, larger] = hubs;
+        let now = Instant::now();
+        let at = now + AT_ONCE / 2;
+        let verdict = gate(smaller, larger, now).verdict(&larger, at);
+        assert_eq!(verdict, Verdict::Refuse);
+        let verdict = gate(larger, smaller, now).verdict(&smaller, at);
+        assert_eq!(verdict, Verdict::Keep);
+        let verdict = gate(larger, smaller, now).verdict(&PeerId::random(), at);
+        assert_eq!(verdict, Verdict::Keep);
+    }
+
+    #[test]
+    fn a_hub_that_dials_again_has_lost_its_connection() {
+        let (local, peer, now) = (PeerId::random(), PeerId::random(), Instant::now());
+        let verdict = gate(local, peer, now).verdict(&peer, now + AT_ONCE);
+        assert_eq!(verdict, Verdict::Replace);
+    }
+}

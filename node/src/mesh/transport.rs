@@ -1,0 +1,109 @@
+//! How bytes get from hub to hub: TCP, the mesh's key around everything, noise, yamux. And what
+//! it means when that fails.
+
+use super::config::Timing;
+use super::names;
+use super::stall::Impatient;
+use ecorelay_hub::DialFailure;
+use ecorelay_protocol::Psk;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
+use libp2p::core::transport::timeout::{TransportTimeout, TransportTimeoutError};
+use libp2p::core::upgrade::Version;
+use libp2p::identity::Keypair;
+use libp2p::pnet::{PnetConfig, PreSharedKey};
+use libp2p::swarm::{DialError, ListenError};
+use libp2p::{Multiaddr, PeerId, Transport as _, TransportError, noise, tcp, yamux};
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+/// A dial whose TCP part hangs must say so before the whole runs out of time.
+const HEAD_START: Duration = Duration::from_millis(100);
+
+/// TCP failed, before anything of the mesh was said.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct TcpFailed(TransportTimeoutError<io::Error>);
+
+/// Returns the transport of a mesh.
+pub(super) fn transport(
+    keypair: &Keypair,
+    psk: &Psk,
+    timing: &Timing,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
+    let psk = PreSharedKey::new(*psk.bytes());
+    let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
+    let tcp = TransportTimeout::with_outgoing_timeout(tcp, timing.connect).map_err(TcpFailed);
+    let stall = timing.stall;
+    let transport = tcp
+        .map(move |socket, _| Impatient::new(socket, stall))
+        .and_then(move |socket, _| PnetConfig::new(psk).handshake(socket))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(keypair)?)
+        .multiplex(yamux::Config::default())
+        .boxed();
+    Ok(TransportTimeout::new(transport, timing.connect + HEAD_START).boxed())
+}
+
+/// Returns how a dial failed, with the address where it is known to have been one of several;
+/// nothing where it is of no interest to anybody.
+pub(super) fn dial_failures(error: DialError) -> Vec<(Multiaddr, DialFailure)> {
+    match error {
+        DialError::Transport(errors) => errors
+            .into_iter()
+            .map(|(address, error)| {
+                let failure = transport_failure(&error);
+                (address, failure)
+            })
+            .collect(),
+        DialError::LocalPeerId { address } => vec![(address, DialFailure::Own)],
+        DialError::WrongPeerId { obtained, address } => names::text(&obtained)
+            .map(|peer| (address, DialFailure::WrongPeer(peer)))
+            .into_iter()
+            .collect(),
+        DialError::NoAddresses
+        | DialError::DialPeerConditionFalse(_)
+        | DialError::Aborted
+        | DialError::Denied { .. } => Vec::new(),
+    }
+}
+
+/// Returns how the handshake with someone who dialled failed.
+pub(super) fn listen_failure(error: &ListenError) -> Option<DialFailure> {
+    match error {
+        ListenError::Transport(error) => Some(transport_failure(error)),
+        ListenError::LocalPeerId { .. } => Some(DialFailure::Own),
+        ListenError::Aborted | ListenError::WrongPeerId { .. } | ListenError::Denied { .. } => None,
+    }
+}
+
+fn transport_failure(error: &TransportError<io::Error>) -> DialFailure {
+    let error = match error {
+        TransportError::MultiaddrNotSupported(_) => {
+            return DialFailure::Unreachable("this kind of address cannot be dialled".into());
+        }
+        TransportError::Other(error) => error,
+    };
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(TcpFailed(failed)) = error.downcast_ref() {
+            return DialFailure::Unreachable(match failed {
+                TransportTimeoutError::Timeout => "nothing answers".into(),
+                other => other.to_string(),
+            });
+        }
+        if let Some(TransportTimeoutError::<io::Error>::Timeout) = error.downcast_ref() {
+            return DialFailure::TimedOut;
+        }
+        // An io::Error's own `source` skips the error it was made of.
+        cause = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    DialFailure::Handshake
+}
