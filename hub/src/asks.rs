@@ -1,20 +1,21 @@
-//! Broadcast questions and where their answers go.
+//! Broadcast questions and where their answers go: [`Asks`] remembers who asked, `broadcast`
+//! asks.
 
-use crate::clients::Caller;
-use crate::delivery::{Ask, Line, PushTo};
-use crate::hub::{Done, Fail, Turn, refuse};
-use crate::mail::Draft;
-use crate::{AskRow, Durable, Hub, MailboxId, Store, Write};
-use ecorelay_protocol::{
-    Address, ErrorCode, HubLine, MessageKind, Name, Push, header_line, limits,
-};
+mod broadcast;
+
+pub(crate) use broadcast::{Broadcast, ask_line};
+
+use crate::hub::{Done, Turn};
+use crate::{AskRow, Asker, Durable, Hub, MailboxId, Store, Write};
+use ecorelay_protocol::{PeerId, limits};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// The broadcasts that can still be answered.
 #[derive(Debug)]
 pub(crate) struct Asks {
     rows: BTreeMap<String, AskRow>,
+    /// How many sessions were asked, where this start of the hub asked them.
+    counts: BTreeMap<String, usize>,
 }
 
 impl Asks {
@@ -25,28 +26,71 @@ impl Asks {
             .map(|row| (row.broadcast_id.clone(), row.clone()));
         Self {
             rows: rows.collect(),
+            counts: BTreeMap::new(),
         }
     }
 
-    /// Returns the mailbox of the one who asked; `id` is an ask id or a broadcast id.
-    pub(crate) fn asker(&self, id: &str) -> Option<MailboxId> {
-        let row = self
-            .rows
-            .get(id)
-            .or_else(|| self.rows.get(broadcast_of(id)))?;
-        Some(row.asker)
+    /// Returns the one who asked; `id` is an ask id or a broadcast id. A hub chooses the ids of
+    /// its asks, but cannot take the answers to another's: the ask ids of this hub's own asks
+    /// end with a bare name, those of others with an address.
+    pub(crate) fn asker(&self, id: &str) -> Option<&Asker> {
+        let own = |row: &&AskRow| matches!(row.asker, Asker::Mailbox(_));
+        if let Some(row) = self.rows.get(id).filter(own) {
+            return Some(&row.asker);
+        }
+        let (broadcast_id, recipient) = id.rsplit_once(':').unwrap_or((id, ""));
+        let remote = recipient.contains('@');
+        let row = self.rows.get(broadcast_id);
+        let row = row.filter(|row| own(row) != remote);
+        Some(&row.or_else(|| self.rows.get(id))?.asker)
+    }
+
+    /// Returns the mailbox a broadcast of this hub was asked from; `ask_id` is the one a session
+    /// of another hub answers.
+    pub(crate) fn asked_here(&self, ask_id: &str) -> Option<MailboxId> {
+        match self.rows.get(broadcast_of(ask_id))?.asker {
+            Asker::Mailbox(mailbox) => Some(mailbox),
+            Asker::Remote { .. } => None,
+        }
     }
 
     /// Notes that a mailbox was merged into another.
     pub(crate) fn move_asker(&mut self, from: MailboxId, to: MailboxId) {
-        for row in self.rows.values_mut().filter(|row| row.asker == from) {
-            row.asker = to;
+        for row in self.rows.values_mut() {
+            if row.asker == Asker::Mailbox(from) {
+                row.asker = Asker::Mailbox(to);
+            }
         }
     }
 
-    fn oldest(&self) -> Option<String> {
-        let row = self.rows.values().min_by_key(|row| row.ts)?;
-        Some(row.broadcast_id.clone())
+    /// Returns the id another hub's broadcast gets here: its own, if no other has that; `None`
+    /// if it was asked before, or no id is left for it.
+    fn id_for(&self, peer: &PeerId, name: &str) -> Option<String> {
+        let from = |row: &&AskRow| matches!(&row.asker, Asker::Remote { peer: p, broadcast_id, .. } if p == peer && broadcast_id == name);
+        if self.rows.values().any(|row| from(&row)) {
+            return None;
+        }
+        let others = (2..10).map(|n| format!("{name}~{n}"));
+        std::iter::once(name.to_owned())
+            .chain(others)
+            .find(|id| !self.rows.contains_key(id))
+    }
+
+    /// Returns the broadcast that must go so that another fits.
+    fn surplus(&self, asker: &Asker) -> Option<String> {
+        let of = |kind: &dyn Fn(&Asker) -> bool, most: usize| {
+            let rows = self.rows.values().filter(|row| kind(&row.asker));
+            let oldest = rows.clone().min_by_key(|row| row.ts)?;
+            (rows.count() >= most).then(|| oldest.broadcast_id.clone())
+        };
+        match asker {
+            Asker::Mailbox(_) => of(&|a| matches!(a, Asker::Mailbox(_)), limits::ASKS),
+            Asker::Remote { peer, .. } => of(
+                &|a| matches!(a, Asker::Remote { peer: p, .. } if p == peer),
+                limits::HUB_ASKS,
+            )
+            .or_else(|| of(&|a| matches!(a, Asker::Remote { .. }), limits::REMOTE_ASKS)),
+        }
     }
 }
 
@@ -58,148 +102,9 @@ pub(crate) fn broadcast_of(ask_id: &str) -> &str {
 }
 
 impl Hub {
-    pub(crate) fn broadcast(
-        &mut self,
-        t: &mut Turn<'_, impl Store>,
-        caller: &Caller,
-        question: &str,
-        broadcast_id: Option<String>,
-        exclude_self: bool,
-    ) -> Done {
-        let me = self.me(caller)?;
-        let broadcast_id = match broadcast_id.filter(|id| !id.is_empty()) {
-            Some(id) => id,
-            None => format!("bcast-{me}-{}", self.ids.uuid()),
-        };
-        let mailbox = self.own_mailbox(t, &me)?;
-        if self
-            .asks
-            .asker(&broadcast_id)
-            .is_some_and(|asker| asker != mailbox)
-        {
-            return refuse(
-                ErrorCode::BadArgs,
-                "\"broadcast_id\" belongs to another broadcast; choose a new one.",
-            );
-        }
-        if !self.budgets.broadcast(&me, t.now) {
-            return refuse(
-                ErrorCode::RateLimited,
-                format!(
-                    "You have sent {} broadcasts within a minute. Ask one peer with relay_send, or wait.",
-                    self.config.tunables.broadcasts_per_minute
-                ),
-            );
-        }
-        self.save_mailboxes(t)?;
-        self.keep_ask(
-            t,
-            AskRow {
-                broadcast_id: broadcast_id.clone(),
-                asker: mailbox,
-                ts: t.now,
-            },
-        )?;
-        let to: Vec<Name> = self
-            .sessions
-            .keys()
-            .filter(|name| !exclude_self || **name != me)
-            .cloned()
-            .collect();
-        let mut peer_count = 0;
-        let ask = Arc::new(Ask {
-            from: Address::local(me.clone()),
-            question: question.to_owned(),
-        });
-        for to in to {
-            let ask_id = format!("{broadcast_id}:{to}");
-            let mut line = Line::new(|extended| {
-                ask_line(&ask.from, question, &ask_id, &broadcast_id, extended)
-            });
-            let push = PushTo {
-                to: &to,
-                id: &ask_id,
-                key: None,
-                reads: false,
-                ask: Some(ask.clone()),
-                pending: None,
-                after: false,
-            };
-            let pushed = self.push(t, &push, &mut line).is_ok();
-            peer_count += usize::from(pushed);
-            self.copy_text_to_watchers(
-                t,
-                &to,
-                MessageKind::Ask,
-                None,
-                me.as_str(),
-                question,
-                &ask_id,
-            );
-        }
-        self.answer_broadcast(t, caller, broadcast_id, peer_count);
-        Ok(())
-    }
-
-    /// Puts an ask that could not be handed over into the mailbox of a session that was there.
-    pub(crate) fn keep_unpushed_ask(
-        &mut self,
-        t: &mut Turn<'_, impl Store>,
-        to: &Name,
-        ask_id: &str,
-        ask: &Ask,
-    ) -> Done {
-        let draft = Draft {
-            kind: MessageKind::Ask,
-            from: ask.from.clone(),
-            to: to.clone(),
-            text: ask.question.clone(),
-            reply_to: None,
-            ask_id: Some(ask_id.to_owned()),
-            group: None,
-            urgent: false,
-            msg_id: None,
-        };
-        match self.store_message(t, draft) {
-            Err(Fail::Store(error)) => Err(error.into()),
-            // A full mailbox takes no ask: broadcasts promise nothing.
-            _ => Ok(()),
-        }
-    }
-
-    fn answer_broadcast(
-        &mut self,
-        t: &mut Turn<'_, impl Store>,
-        caller: &Caller,
-        broadcast_id: String,
-        peer_count: usize,
-    ) {
-        let extended = self.extended(caller.conn);
-        // The reference's answer carries no request id.
-        let caller = if extended {
-            caller.clone()
-        } else {
-            Caller {
-                req_id: None,
-                ..caller.clone()
-            }
-        };
-        self.answer(
-            t,
-            &caller,
-            HubLine::BroadcastAck {
-                broadcast_id,
-                peer_count,
-                req_id: None,
-            },
-        );
-    }
-
     fn keep_ask(&mut self, t: &mut Turn<'_, impl Store>, row: AskRow) -> Done {
-        if self.asks.rows.len() >= limits::ASKS
-            && let Some(oldest) = self.asks.oldest()
-        {
-            self.drop_ask(t, oldest)?;
+        if let Some(surplus) = self.asks.surplus(&row.asker) {
+            self.drop_ask(t, surplus)?;
         }
         self.write(t, Write::PutAsk(row.clone()))?;
         self.asks.rows.insert(row.broadcast_id.clone(), row);
@@ -208,6 +113,7 @@ impl Hub {
 
     fn drop_ask(&mut self, t: &mut Turn<'_, impl Store>, broadcast_id: String) -> Done {
         self.asks.rows.remove(&broadcast_id);
+        self.asks.counts.remove(&broadcast_id);
         self.write(t, Write::DeleteAsk { broadcast_id }).map(drop)
     }
 
@@ -217,7 +123,7 @@ impl Hub {
             .asks
             .rows
             .values()
-            .filter(|r| r.asker == asker)
+            .filter(|r| r.asker == Asker::Mailbox(asker))
             .cloned()
             .collect();
         for row in rows {
@@ -241,25 +147,57 @@ impl Hub {
     }
 }
 
-pub(crate) fn ask_line(
-    from: &Address,
-    question: &str,
-    ask_id: &str,
-    broadcast_id: &str,
-    extended: bool,
-) -> HubLine {
-    let origin_hub = from.hub.as_ref().map(ToString::to_string);
-    let from = from.to_string();
-    HubLine::IncomingAsk {
-        question: question.to_owned(),
-        ask_id: ask_id.to_owned(),
-        broadcast_id: broadcast_id.to_owned(),
-        thread_id: broadcast_id.to_owned(),
-        origin_hub,
-        push: Push {
-            header: extended.then(|| header_line(MessageKind::Ask, &from, None, ask_id, false)),
-            kind: extended.then_some(MessageKind::Ask),
-        },
-        from,
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{Keys as _, PlainKeys};
+
+    fn remote(n: u8, id: &str) -> Asker {
+        Asker::Remote {
+            peer: PlainKeys::numbered(n).peer_id().clone(),
+            name: "api".parse().unwrap(),
+            broadcast_id: id.into(),
+        }
+    }
+
+    fn asks(rows: &[(&str, Asker)]) -> Asks {
+        let row = |(id, asker): &(&str, Asker)| AskRow {
+            broadcast_id: (*id).into(),
+            asker: asker.clone(),
+            ts: 1,
+        };
+        Asks::new(&Durable {
+            asks: rows.iter().map(row).collect(),
+            ..Durable::default()
+        })
+    }
+
+    #[test]
+    fn another_hub_cannot_take_the_answers_to_an_ask_by_its_id() {
+        let own = Asker::Mailbox(MailboxId(3));
+        let asks = asks(&[
+            ("b", own.clone()),
+            ("b:me", remote(1, "b:me")),
+            ("r", remote(2, "r")),
+        ]);
+        assert_eq!(asks.asker("b:me"), Some(&own));
+        assert_eq!(asks.asker("b"), Some(&own));
+        assert_eq!(asks.asker("b:me@here"), None);
+        assert_eq!(asks.asker("b:me:x@here"), Some(&remote(1, "b:me")));
+        assert_eq!(asks.asker("r:x@here"), Some(&remote(2, "r")));
+        assert_eq!(asks.asker("r:x"), None);
+        assert_eq!(asks.asker("r"), Some(&remote(2, "r")));
+        assert_eq!(asks.asked_here("b:x@desk"), Some(MailboxId(3)));
+        assert_eq!(asks.asked_here("r:x@desk"), None);
+    }
+
+    #[test]
+    fn the_same_id_of_two_hubs_is_told_apart() {
+        let asks = asks(&[("b", remote(1, "b"))]);
+        let peer = |n| PlainKeys::numbered(n).peer_id().clone();
+        assert_eq!(asks.id_for(&peer(1), "b"), None);
+        assert_eq!(asks.id_for(&peer(2), "b").as_deref(), Some("b~2"));
+        assert_eq!(asks.id_for(&peer(1), "c").as_deref(), Some("c"));
     }
 }

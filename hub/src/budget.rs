@@ -32,7 +32,7 @@ impl Rate {
         }
     }
 
-    fn full(self, now: u64) -> Bucket {
+    pub(crate) fn full(self, now: u64) -> Bucket {
         Bucket {
             level: self.burst,
             filled: now,
@@ -48,6 +48,21 @@ impl Rate {
             bucket.level = bucket.level.saturating_add(gained).min(self.burst);
             bucket.filled = now;
         }
+    }
+
+    /// Takes one token out; returns whether there was one.
+    pub(crate) fn take(self, bucket: &mut Bucket, now: u64) -> bool {
+        let allowed = self.allows(bucket, now);
+        if allowed {
+            bucket.level -= 1_000;
+        }
+        allowed
+    }
+
+    /// Returns how many tokens are there.
+    pub(crate) fn left(self, bucket: &mut Bucket, now: u64) -> usize {
+        self.fill(bucket, now);
+        usize::try_from(bucket.level / 1_000).unwrap_or(usize::MAX)
     }
 
     fn allows(self, bucket: &mut Bucket, now: u64) -> bool {
@@ -119,11 +134,7 @@ impl Budgets {
             .senders
             .entry(Address::local(from.clone()))
             .or_insert_with(|| self.sender.full(now));
-        let allowed = self.sender.allows(bucket, now);
-        if allowed {
-            bucket.level -= 1_000;
-        }
-        allowed
+        self.sender.take(bucket, now)
     }
 
     /// Takes one broadcast out of the sender's budget.
@@ -133,11 +144,7 @@ impl Budgets {
             .broadcasts
             .entry(from.clone())
             .or_insert_with(|| self.broadcast.full(now));
-        let allowed = self.broadcast.allows(bucket, now);
-        if allowed {
-            bucket.level -= 1_000;
-        }
-        allowed
+        self.broadcast.take(bucket, now)
     }
 }
 

@@ -89,8 +89,10 @@ pub(crate) enum Finish {
     Send {
         msg_id: String,
     },
+    /// `elsewhere`: how many members other hubs have.
     Room {
         room: Name,
+        elsewhere: usize,
     },
     Group {
         msg_id: String,
@@ -366,9 +368,9 @@ impl Hub {
                 };
                 send_ack(msg_id, state, detail, extended)
             }
-            Finish::Room { room } => HubLine::RoomSendAck {
+            Finish::Room { room, elsewhere } => HubLine::RoomSendAck {
                 room: room.to_string(),
-                delivered_count: waiting.handed,
+                delivered_count: waiting.handed + elsewhere,
                 req_id: None,
             },
             Finish::Remote {

@@ -1,6 +1,6 @@
 //! The state machine: its parts, its entry points, and what a batch means.
 
-use crate::asks::Asks;
+use crate::asks::{Asks, Broadcast};
 use crate::budget::Budgets;
 use crate::clients::{Caller, Conn, Probe, Session};
 use crate::delivery::Delivery;
@@ -405,8 +405,16 @@ impl Hub {
                 question,
                 broadcast_id,
                 exclude_self,
-                scope: _,
-            } => self.broadcast(t, caller, &question, broadcast_id, exclude_self),
+                scope,
+            } => {
+                let broadcast = Broadcast {
+                    question,
+                    broadcast_id,
+                    exclude_self,
+                    scope,
+                };
+                self.broadcast(t, caller, broadcast)
+            }
             Request::Reply {
                 ask_id,
                 text,

@@ -39,7 +39,7 @@ pub use memory_store::MemoryStore;
 pub use mesh::{DialFailure, LinkId, LinkPath, MeshEffect, MeshInput, MeshPeers};
 pub use plain_keys::PlainKeys;
 pub use store::{
-    AskRow, Durable, Found, GoneRow, GroupEntryRow, GroupId, GroupRow, HubRow, MailboxId,
+    AskRow, Asker, Durable, Found, GoneRow, GroupEntryRow, GroupId, GroupRow, HubRow, MailboxId,
     MailboxLoad, MailboxRow, MemberRow, MeshRow, MessageKey, MessageRow, OpId, OutboxLoad,
     OutgoingRow, Pushed, Store, StoreError, Write,
 };

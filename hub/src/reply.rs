@@ -3,7 +3,7 @@
 use crate::clients::Caller;
 use crate::hub::{Done, Turn};
 use crate::mail::Draft;
-use crate::{Found, Hub, MessageRow, Store, Write};
+use crate::{Asker, Found, Hub, MessageRow, Store, Write};
 use ecorelay_protocol::{Address, ErrorCode, MessageKind, Refusal};
 
 impl Hub {
@@ -28,17 +28,35 @@ impl Hub {
             urgent: false,
             msg_id,
         };
-        if let Some(asker) = self.asks.asker(id) {
-            let Some(asker) = self.mail.get(asker) else {
-                return Err(
-                    unknown_ask("The one who asked is forgotten; nobody can be answered.").into(),
-                );
-            };
-            draft.to = asker.row.name.clone();
+        if let Some(asker) = self.asks.asker(id).cloned() {
             draft.kind = MessageKind::Reply;
-            draft.ask_id = Some(id.to_owned());
-            let to = Address::local(draft.to.clone());
-            return self.accept_reply(t, caller, draft, to);
+            return match asker {
+                Asker::Mailbox(mailbox) => {
+                    let Some(asker) = self.mail.get(mailbox) else {
+                        return Err(unknown_ask(
+                            "The one who asked is forgotten; nobody can be answered.",
+                        )
+                        .into());
+                    };
+                    draft.to = asker.row.name.clone();
+                    draft.ask_id = Some(id.to_owned());
+                    let to = Address::local(draft.to.clone());
+                    self.accept_reply(t, caller, draft, to)
+                }
+                Asker::Remote {
+                    peer,
+                    name,
+                    broadcast_id,
+                } => {
+                    let to = Address {
+                        name: name.clone(),
+                        hub: self.mesh.hub_id(&peer).cloned(),
+                    };
+                    draft.to = name;
+                    draft.ask_id = Some(format!("{broadcast_id}:{me}@{}", self.config.hub_id));
+                    self.accept_reply(t, caller, draft, to)
+                }
+            };
         }
         match t.store.find(id)? {
             Some(Found::Message(row)) if Some(row.key.mailbox) == self.mail.id(&me) => {

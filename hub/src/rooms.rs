@@ -1,11 +1,13 @@
-//! Rooms: made by the first join, gone with the last leave, nothing on disk.
+//! Rooms: made by the first join, gone with the last leave, nothing on disk. Each hub knows its
+//! own sessions in a room; the directory tells of the others.
 
 use crate::clients::Caller;
 use crate::delivery::{Finish, Line, PushTo};
 use crate::hub::{Done, Turn, refuse};
 use crate::{Hub, Store};
+use ecorelay_protocol::link::PublicationKind;
 use ecorelay_protocol::{
-    ErrorCode, HubLine, MessageKind, Name, Push, RoomSummary, header_line, limits,
+    Address, ErrorCode, HubLine, MessageKind, Name, Push, header_line, limits,
 };
 
 impl Hub {
@@ -43,7 +45,7 @@ impl Hub {
             );
         }
         members.insert(me.clone());
-        let members = members.iter().map(ToString::to_string).collect();
+        let members = self.room_members(&room);
         if let Some(session) = self.sessions.get_mut(&me) {
             session.rooms.insert(room.clone());
         }
@@ -106,28 +108,60 @@ impl Hub {
                 "You have sent very many messages in a short time; this one was not sent. Wait a little.",
             );
         }
-        let others: Vec<Name> = self
-            .rooms
-            .get(&room)
-            .map(|members| {
-                members
-                    .iter()
-                    .filter(|name| **name != me)
-                    .cloned()
-                    .collect()
-            })
-            .unwrap_or_default();
+        let said = Said {
+            room: &room,
+            from: me.as_str(),
+            text,
+            msg_id: &msg_id,
+        };
         let pending = self.new_pending();
-        let mut line = Line::new(|extended| room_line(&room, &me, text, &msg_id, extended));
+        let outstanding = self.tell_room(t, &said, Some(&me), Some(pending));
+        let elsewhere = self.count_elsewhere(&room);
+        self.publish(t, &me, &msg_id, PublicationKind::Room(room.clone()), text);
+        let finish = Finish::Room { room, elsewhere };
+        self.await_pushes(t, caller, pending, outstanding, finish);
+        Ok(())
+    }
+
+    /// Delivers what a session of another hub said in a room.
+    pub(crate) fn room_said_elsewhere(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        room: &Name,
+        from: &Address,
+        text: &str,
+        msg_id: &str,
+    ) {
+        let from = from.to_string();
+        let said = Said {
+            room,
+            from: &from,
+            text,
+            msg_id,
+        };
+        self.tell_room(t, &said, None, None);
+    }
+
+    /// Pushes a room message to the members on this hub, and returns to how many.
+    fn tell_room(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        said: &Said<'_>,
+        except: Option<&Name>,
+        pending: Option<u64>,
+    ) -> usize {
+        let members = self.rooms.get(said.room).into_iter().flatten();
+        let others: Vec<Name> = members.filter(|n| Some(*n) != except).cloned().collect();
+        let mut line = Line::new(|extended| said.line(extended));
         let mut outstanding = 0;
         for to in &others {
             let push = PushTo {
                 to,
-                id: &msg_id,
+                id: said.msg_id,
                 key: None,
                 reads: false,
                 ask: None,
-                pending: Some(pending),
+                pending,
                 after: false,
             };
             outstanding += usize::from(self.push(t, &push, &mut line).is_ok());
@@ -135,14 +169,13 @@ impl Hub {
                 t,
                 to,
                 MessageKind::Room,
-                Some(&room),
-                me.as_str(),
-                text,
-                &msg_id,
+                Some(said.room),
+                said.from,
+                said.text,
+                said.msg_id,
             );
         }
-        self.await_pushes(t, caller, pending, outstanding, Finish::Room { room });
-        Ok(())
+        outstanding
     }
 
     pub(crate) fn list_rooms(&mut self, t: &mut Turn<'_, impl Store>, caller: &Caller) -> Done {
@@ -157,33 +190,30 @@ impl Hub {
         );
         Ok(())
     }
-
-    pub(crate) fn room_summaries(&self) -> Vec<RoomSummary> {
-        let summary = |(name, members): (&Name, &std::collections::BTreeSet<Name>)| RoomSummary {
-            name: name.to_string(),
-            members: members.iter().map(ToString::to_string).collect(),
-        };
-        self.rooms.iter().map(summary).collect()
-    }
 }
 
-fn room_line(room: &Name, from: &Name, text: &str, msg_id: &str, extended: bool) -> HubLine {
-    HubLine::IncomingRoomMsg {
-        room: room.to_string(),
-        from: from.to_string(),
-        text: text.to_owned(),
-        msg_id: msg_id.to_owned(),
-        push: Push {
-            header: extended.then(|| {
-                header_line(
-                    MessageKind::Room,
-                    from.as_str(),
-                    Some(room.as_str()),
-                    msg_id,
-                    false,
-                )
-            }),
-            kind: extended.then_some(MessageKind::Room),
-        },
+/// One message in a room.
+struct Said<'a> {
+    room: &'a Name,
+    /// `name`, or `name@hub`.
+    from: &'a str,
+    text: &'a str,
+    msg_id: &'a str,
+}
+
+impl Said<'_> {
+    fn line(&self, extended: bool) -> HubLine {
+        let room = Some(self.room.as_str());
+        let header = || header_line(MessageKind::Room, self.from, room, self.msg_id, false);
+        HubLine::IncomingRoomMsg {
+            room: self.room.to_string(),
+            from: self.from.to_owned(),
+            text: self.text.to_owned(),
+            msg_id: self.msg_id.to_owned(),
+            push: Push {
+                header: extended.then(header),
+                kind: extended.then_some(MessageKind::Room),
+            },
+        }
     }
 }

@@ -161,12 +161,28 @@ pub enum Found {
 /// A broadcast that can be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskRow {
-    /// Its id.
+    /// Its id on this hub: the part of its ask ids before the last colon.
     pub broadcast_id: String,
-    /// The asker's mailbox.
-    pub asker: MailboxId,
+    /// Who asked.
+    pub asker: Asker,
     /// When, in ms.
     pub ts: u64,
+}
+
+/// Whom the answers to a broadcast go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asker {
+    /// The owner of this mailbox.
+    Mailbox(MailboxId),
+    /// A session of another hub.
+    Remote {
+        /// Its hub.
+        peer: PeerId,
+        /// Its name there.
+        name: Name,
+        /// The broadcast's id there.
+        broadcast_id: String,
+    },
 }
 
 /// The place of an operation in a group's log, the same on every hub.

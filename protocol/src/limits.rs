@@ -49,6 +49,8 @@ pub const HISTORY_PAGE: usize = 500;
 pub const ROOMS: usize = 1_000;
 /// Members per room.
 pub const ROOM_MEMBERS: usize = 1_000;
+/// Members of rooms that one listing shows of other hubs.
+pub const MEMBERS_LISTED: usize = 5_000;
 /// Groups per hub.
 pub const GROUPS: usize = 200;
 /// Members per group, its admin included.
@@ -81,6 +83,10 @@ pub const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 pub const ASK_MS: u64 = DAY_MS;
 /// Broadcasts the hub remembers for their replies.
 pub const ASKS: usize = 1_000;
+/// Broadcasts of one other hub the hub remembers for their replies.
+pub const HUB_ASKS: usize = 500;
+/// Broadcasts of all other hubs together.
+pub const REMOTE_ASKS: usize = 5_000;
 /// How long the id of a message that left its mailbox is remembered, in milliseconds.
 pub const DEDUP_MS: u64 = 30 * DAY_MS;
 /// Stored messages pushed one by one when a session comes back; the rest is one notice.

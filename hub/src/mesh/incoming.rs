@@ -154,7 +154,7 @@ impl Hub {
         message: &DirectMessage,
     ) -> Done<(Name, MessageKind)> {
         if let (MessageKind::Reply, Some(ask_id)) = (message.kind, &message.ask_id)
-            && let Some(asker) = self.asks.asker(ask_id)
+            && let Some(asker) = self.asks.asked_here(ask_id)
             && let Some(mailbox) = self.mail.get(asker)
         {
             return Ok((mailbox.row.name.clone(), MessageKind::Reply));

@@ -5,6 +5,7 @@
 //! disk (WAL, `synchronous=FULL`), or [`SqliteStore::rollback`]. [`OpenError`] says why a store
 //! cannot be used; the file is then left exactly as it was found.
 
+mod asks;
 mod error;
 mod mesh;
 mod open;

@@ -7,7 +7,7 @@ use super::rows::{
     optional_number, optional_word, place, range, unsigned, word,
 };
 use ecorelay_hub::{
-    AskRow, Durable, Found, GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxLoad, MailboxRow,
+    Durable, Found, GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxLoad, MailboxRow,
     MemberRow, MessageRow, OutgoingRow, Store, StoreError, Write,
 };
 use ecorelay_protocol::{Address, PeerId};
@@ -157,17 +157,6 @@ impl Store for SqliteStore {
                 })
             },
         )?;
-        let asks = self.all(
-            "SELECT broadcast_id, asker, ts FROM asks ORDER BY broadcast_id",
-            [],
-            |row| {
-                Ok(AskRow {
-                    broadcast_id: row.get(0)?,
-                    asker: MailboxId(row.get(1)?),
-                    ts: number(row, 2)?,
-                })
-            },
-        )?;
         Ok(Durable {
             mailboxes: mailboxes
                 .into_iter()
@@ -177,7 +166,7 @@ impl Store for SqliteStore {
                 .into_iter()
                 .map(|row| self.group_load(row))
                 .collect::<Result<_, _>>()?,
-            asks,
+            asks: self.asks()?,
             mesh: self.mesh()?,
             hubs: self.hubs()?,
             roster: self.roster()?,

@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i64 = 0x4563_526C;
 /// The schema this program writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -162,6 +162,12 @@ CREATE INDEX outgoing_open ON outgoing (id)
     WHERE acked IS NOT NULL AND refused = 0 AND state <> 4;
 CREATE INDEX outgoing_left ON outgoing (state_ts) WHERE acked IS NOT NULL;
 CREATE INDEX outgoing_sender ON outgoing (sender);
+",
+    // An asker on another hub has no mailbox here: 0.
+    "
+ALTER TABLE asks ADD COLUMN asker_hub TEXT;
+ALTER TABLE asks ADD COLUMN asker_name TEXT;
+ALTER TABLE asks ADD COLUMN asked_as TEXT;
 ",
 ];
 

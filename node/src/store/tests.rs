@@ -3,7 +3,7 @@
 
 use super::*;
 use ecorelay_hub::{
-    AskRow, GroupEntryRow, GroupId, GroupRow, HubRow, MailboxId, MailboxRow, MemberRow,
+    AskRow, Asker, GroupEntryRow, GroupId, GroupRow, HubRow, MailboxId, MailboxRow, MemberRow,
     MemoryStore, MeshRow, MessageKey, MessageRow, OpId, OutgoingRow, Pushed, Store, Write,
 };
 use ecorelay_protocol::link::Signed;
@@ -245,7 +245,15 @@ fn write_of(step: &Step, reference: &mut MemoryStore, ids: &mut usize) -> Option
         Step::ForgetGone(n) => Write::ForgetGone { before: n.into() },
         Step::PutAsk(a, n) => Write::PutAsk(AskRow {
             broadcast_id: format!("b{}", a % 4),
-            asker: mailbox(n),
+            asker: if n % 3 == 0 {
+                Asker::Remote {
+                    peer: peer(n),
+                    name: "a".parse().unwrap(),
+                    broadcast_id: format!("r{n}"),
+                }
+            } else {
+                Asker::Mailbox(mailbox(n))
+            },
             ts: n.into(),
         }),
         Step::DeleteAsk(a) => Write::DeleteAsk {
@@ -503,7 +511,8 @@ fn an_older_store_is_brought_up_to_date_and_keeps_its_mail() {
     // As version 1 left it.
     let conn = Connection::open(&path).unwrap();
     conn.execute_batch(
-        "ALTER TABLE gone DROP COLUMN handed;
+        "ALTER TABLE gone DROP COLUMN handed; ALTER TABLE asks DROP COLUMN asker_hub;
+         ALTER TABLE asks DROP COLUMN asker_name; ALTER TABLE asks DROP COLUMN asked_as;
          DROP TABLE mesh; DROP TABLE hubs; DROP TABLE roster; DROP TABLE outboxes;
          DROP TABLE outgoing; PRAGMA user_version = 1",
     )

@@ -4,8 +4,8 @@ use super::SqliteStore;
 use super::error::store_error;
 use super::rows::{entry_type_code, int, kind_code, place, range, result_code};
 use ecorelay_hub::{
-    AskRow, GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxRow, MemberRow, MessageKey,
-    MessageRow, Pushed, StoreError, Write,
+    GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxRow, MemberRow, MessageKey, MessageRow,
+    Pushed, StoreError, Write,
 };
 use ecorelay_protocol::Address;
 use rusqlite::{Params, params};
@@ -48,14 +48,7 @@ impl SqliteStore {
             Write::ForgetGone { before } => {
                 self.run("DELETE FROM gone WHERE left_at < ?1", [int(before)])
             }
-            Write::PutAsk(AskRow {
-                broadcast_id,
-                asker,
-                ts,
-            }) => self.run(
-                "INSERT OR REPLACE INTO asks VALUES (?1, ?2, ?3)",
-                params![broadcast_id, asker.0, int(ts)],
-            ),
+            Write::PutAsk(row) => self.put_ask(&row),
             Write::DeleteAsk { broadcast_id } => {
                 self.run("DELETE FROM asks WHERE broadcast_id = ?1", [broadcast_id])
             }
