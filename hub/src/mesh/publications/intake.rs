@@ -288,10 +288,7 @@ impl Intake {
 
     /// Lets out what waits for nothing any more.
     fn drain(&mut self, now: u64, out: &mut Vec<Publication>) {
-        loop {
-            let Some(next) = self.front.checked_add(1) else {
-                break;
-            };
+        while let Some(next) = self.front.checked_add(1) {
             if let Some((_, publication)) = self.held.remove(&next) {
                 self.held_bytes -= size(&publication);
                 out.push(publication);
