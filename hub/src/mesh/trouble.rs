@@ -18,6 +18,8 @@ const ADDRESSES: usize = 16;
 pub(super) struct Troubles {
     /// By code and subject; with the time.
     raised: BTreeMap<(&'static str, String), (u64, Warning)>,
+    /// Handshakes that failed since the last that did not, by hub or host.
+    handshakes: BTreeMap<String, u32>,
 }
 
 /// A dial that failed.
@@ -60,6 +62,17 @@ impl Troubles {
     /// Lifts the warning of a code about one subject.
     pub(super) fn over_for(&mut self, code: &'static str, subject: &str) {
         self.raised.remove(&(code, subject.to_owned()));
+    }
+
+    /// Counts a handshake that failed; returns whether it is not the first in a row: one may
+    /// fail because a hub just ends or starts.
+    fn failed_again(&mut self, subject: &str) -> bool {
+        if self.handshakes.len() >= REMEMBERED && !self.handshakes.contains_key(subject) {
+            self.handshakes.clear();
+        }
+        let count = self.handshakes.entry(subject.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count > 1
     }
 
     pub(super) fn warnings(&self) -> impl Iterator<Item = &Warning> {
@@ -175,11 +188,17 @@ impl Hub {
             && peer
                 .as_ref()
                 .is_some_and(|peer| self.mesh.nearby.contains_key(peer));
-        if (failure == DialFailure::Handshake || silent) && !linked {
+        let subject = peer
+            .as_ref()
+            .map_or_else(|| host_of(&address), PeerId::as_str)
+            .to_owned();
+        if (failure == DialFailure::Handshake || silent)
+            && !linked
+            && self.mesh.troubles.failed_again(&subject)
+        {
             self.mesh.troubles.raise(
                 "wrong_key",
-                peer.as_ref()
-                    .map_or_else(|| host_of(&address), PeerId::as_str),
+                &subject,
                 format!("{place}: something answers, but the handshake fails. Most likely the two machines have different mesh keys."),
                 "If both belong to one mesh, let the one that is wrong join again: ecorelay invite on a hub that works, ecorelay join on the other.",
                 t.now,
@@ -227,6 +246,8 @@ impl Hub {
         self.mesh
             .dials
             .retain(|known, dial| known != address && dial.peer.as_ref() != Some(peer));
+        self.mesh.troubles.handshakes.remove(peer.as_str());
+        self.mesh.troubles.handshakes.remove(host_of(address));
         self.mesh.troubles.over_for("wrong_key", peer.as_str());
         self.mesh.troubles.over_for("wrong_key", host_of(address));
     }
