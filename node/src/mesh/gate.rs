@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn of_two_that_came_at_once_one_side_refuses_the_second() {
         let mut hubs = [PeerId::random(), PeerId::random()];
-        hubs.sort_by_key(PeerId::to_base58);
+        hubs.sort_by_key(|peer| peer.to_base58());
         let [smaller, larger] = hubs;
         let now = Instant::now();
         let at = now + AT_ONCE / 2;

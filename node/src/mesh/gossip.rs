@@ -15,8 +15,11 @@ use std::time::Duration;
 /// receiver counts whatever it has read so far, and a stream on which that is too much is silent
 /// for good. Source: measured.
 const TRANSMIT_BYTES: usize = 1024 * 1024;
-/// Messages that may wait for one hub; at most 48 MiB.
-const QUEUE: usize = 1_024;
+/// Messages that may wait for one hub; at most 24 MiB.
+const QUEUE: usize = 512;
+/// How long a message may wait for one hub. Longer than the default, which gives up a burst on a
+/// slow network that would have arrived; the queue is bounded all the same.
+const WAIT: Duration = Duration::from_secs(30);
 
 /// Gossip with this mesh's filter.
 pub(super) type Gossip = gossipsub::Behaviour<IdentityTransform, OneTopic>;
@@ -39,6 +42,8 @@ pub(super) fn gossip(keypair: &Keypair, topic: &IdentTopic) -> Result<Gossip, St
         .validation_mode(ValidationMode::Strict)
         .max_transmit_size(TRANSMIT_BYTES)
         .connection_handler_queue_len(QUEUE)
+        .publish_queue_duration(WAIT)
+        .forward_queue_duration(WAIT)
         // The author numbers its messages, and both are signed: equal texts stay apart.
         .message_id_fn(|message| {
             let author = message.source.map(|peer| peer.to_bytes());

@@ -6,7 +6,7 @@ use ecorelay_protocol::link::{DirectMessage, Publications, Refuse, RefuseCode};
 use ecorelay_protocol::{MessageKind, limits};
 
 fn message(number: usize, text: String) -> Frame {
-    Frame::Message(DirectMessage {
+    Frame::Message(Box::new(DirectMessage {
         msg_id: number.to_string(),
         kind: MessageKind::Message,
         from: "alice".parse().unwrap(),
@@ -16,7 +16,7 @@ fn message(number: usize, text: String) -> Frame {
         reply_to: None,
         ask_id: None,
         urgent: false,
-    })
+    }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

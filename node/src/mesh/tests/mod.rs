@@ -9,7 +9,7 @@ mod links;
 use super::config::Timing;
 use super::{Identity, MeshConfig, MeshHandle, start};
 use crate::events::{self, Event, HubHandle, Inbox};
-use ecorelay_hub::{DialFailure, Keys as _, LinkId, MeshEffect, MeshInput, MeshPeers};
+use ecorelay_hub::{DialFailure, LinkId, MeshEffect, MeshInput, MeshPeers};
 use ecorelay_protocol::link::Frame;
 use ecorelay_protocol::{PeerId, Psk};
 use std::time::Duration;
