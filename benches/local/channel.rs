@@ -1,12 +1,13 @@
 //! The channel of one session, `ecorelay mcp`: how soon it answers, and what it holds in memory.
 
-use crate::Outcome;
-use crate::client::{Client, DEADLINE};
-use crate::floor::answerer;
-use crate::hub::{Hub, memory_of_a_process, program};
-use crate::machine;
+use crate::memory::memory_of_a_process;
 use crate::plan::Plan;
-use crate::table::{Budget, Row, Series, Table, Unit};
+use crate::shared::Outcome;
+use crate::shared::client::{Client, DEADLINE};
+use crate::shared::floor::answerer;
+use crate::shared::hub::{Hub, program};
+use crate::shared::machine;
+use crate::shared::table::{Budget, Row, Series, Table, Unit};
 use serde_json::{Value, json};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;

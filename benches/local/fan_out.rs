@@ -1,12 +1,13 @@
 //! One message to many sessions: until the last of them has it.
 
-use crate::Outcome;
-use crate::client::{Client, message_id};
-use crate::floor::Relay;
-use crate::hub::{Hub, MANY};
 use crate::plan::Plan;
-use crate::table::{Budget, Row, Series, Table, Unit};
-use std::time::{Duration, Instant};
+use crate::shared::Outcome;
+use crate::shared::client::message_id;
+use crate::shared::floor::Relay;
+use crate::shared::hub::{Hub, MANY};
+use crate::shared::rooms::{broadcast_line, join, room_line, settle, spread};
+use crate::shared::table::{Budget, Row, Series, Table, Unit};
+use std::time::Duration;
 
 /// Messages before the clock counts.
 const WARM_UP: usize = 5;
@@ -34,16 +35,12 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
         let mut times: [Vec<Duration>; 3] = Default::default();
         for _ in 0..samples {
             let id = message_id();
-            let line = format!(
-                "{{\"type\":\"room_msg\",\"room\":\"bench\",\"text\":\"{text}\",\"msg_id\":\"{id}\",\"req_id\":\"{id}\"}}\n"
-            );
+            let line = room_line(&id, &text);
             times[0].push(relay.pass(&line)?);
         }
         for _ in 0..samples {
             let id = message_id();
-            let line = format!(
-                "{{\"type\":\"room_msg\",\"room\":\"bench\",\"text\":\"{text}\",\"msg_id\":\"{id}\",\"req_id\":\"{id}\"}}\n"
-            );
+            let line = room_line(&id, &text);
             times[1].push(spread(
                 &mut sender,
                 &mut sessions,
@@ -57,9 +54,7 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
         }
         for _ in 0..samples {
             let id = message_id();
-            let line = format!(
-                "{{\"type\":\"broadcast\",\"question\":\"{text}\",\"broadcast_id\":\"{id}\",\"req_id\":\"{id}\"}}\n"
-            );
+            let line = broadcast_line(&id, &text);
             times[2].push(spread(&mut sender, &mut sessions, &line, "incoming_ask")?);
             for (name, session) in names.iter().zip(&mut sessions) {
                 settle(session, &format!("{id}:{name}"))?;
@@ -80,33 +75,4 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
         });
     }
     Ok(())
-}
-
-fn join(session: &mut Client) -> Outcome<()> {
-    session.write("{\"type\":\"join_room\",\"room\":\"bench\",\"req_id\":\"j\"}\n")?;
-    session.expect("room_ack").map(drop)
-}
-
-/// Writes a line and returns the time until every session has read what came of it.
-fn spread(
-    sender: &mut Client,
-    sessions: &mut [Client],
-    line: &str,
-    kind: &str,
-) -> Outcome<Duration> {
-    let began = Instant::now();
-    sender.write(line)?;
-    for session in sessions {
-        session.expect(kind)?;
-    }
-    Ok(began.elapsed())
-}
-
-/// Confirms a push and waits until the hub has noted it, so that the next message finds a quiet
-/// hub.
-fn settle(session: &mut Client, id: &str) -> Outcome<()> {
-    session.write(&format!(
-        "{{\"type\":\"pushed\",\"msg_ids\":[\"{id}\"],\"result\":\"handed\",\"path\":\"bench\",\"req_id\":\"c\"}}\n"
-    ))?;
-    session.expect("ack").map(drop)
 }

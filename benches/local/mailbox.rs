@@ -1,14 +1,14 @@
 //! What a full mailbox costs: sending into it and reading from it, beside an emptier one. The
 //! samples of all mailboxes alternate one by one, so that each pair sees the same machine.
 
-use crate::Outcome;
-use crate::client::{Client, message_id, send_line};
-use crate::disk::Journal;
-use crate::hub::Hub;
-use crate::messages::acknowledged;
 use crate::plan::Plan;
-use crate::table::{Budget, Row, Series, Table, Unit};
-use crate::throughput::pipeline;
+use crate::shared::Outcome;
+use crate::shared::client::{Client, message_id, send_line};
+use crate::shared::disk::Journal;
+use crate::shared::hub::Hub;
+use crate::shared::sending::acknowledged;
+use crate::shared::sending::pipeline;
+use crate::shared::table::{Budget, Row, Series, Table, Unit};
 use std::time::{Duration, Instant};
 
 /// "No growth" in the presence of noise.

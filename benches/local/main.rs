@@ -9,52 +9,37 @@
 #[cfg(unix)]
 mod channel;
 #[cfg(unix)]
-mod client;
-#[cfg(unix)]
-mod disk;
-#[cfg(unix)]
 mod fan_out;
 #[cfg(unix)]
-mod floor;
-#[cfg(unix)]
-mod hub;
-#[cfg(unix)]
-mod machine;
-#[cfg(unix)]
 mod mailbox;
+#[cfg(unix)]
+mod memory;
 #[cfg(unix)]
 mod messages;
 #[cfg(unix)]
 mod plan;
 #[cfg(unix)]
-mod start;
+#[path = "../shared/mod.rs"]
+mod shared;
 #[cfg(unix)]
-mod table;
+mod start;
 #[cfg(unix)]
 mod throughput;
 
 #[cfg(unix)]
 use {
     plan::Plan,
-    std::{error::Error, process::ExitCode, time::Instant},
-    table::Table,
+    shared::{Section, choice::Choice, floor},
+    std::process::ExitCode,
 };
 
-/// What a measurement gives: a value, or why there is none.
 #[cfg(unix)]
-type Outcome<T> = Result<T, Box<dyn Error>>;
-
-/// A family of rows, and what measures it.
-#[cfg(unix)]
-type Section = (&'static str, fn(&Plan, &mut Table) -> Outcome<()>);
-
-#[cfg(unix)]
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section<Plan>; 7] = [
     ("messages", messages::measure),
     ("throughput", throughput::measure),
     ("mailbox", mailbox::measure),
     ("fan-out", fan_out::measure),
-    ("memory", hub::measure_memory),
+    ("memory", memory::measure),
     ("channel", channel::measure),
     ("start", start::measure),
 ];
@@ -65,35 +50,14 @@ fn main() -> ExitCode {
     if let Some(role) = floor::role(&arguments) {
         return role;
     }
-    let plan = match Plan::from(&arguments) {
-        Ok(plan) => plan,
+    let choice = match Choice::from(&arguments) {
+        Ok(choice) => choice,
         Err(message) => {
             eprintln!("{message}");
             return ExitCode::from(2);
         }
     };
-    let began = Instant::now();
-    let mut table = Table::new(plan.judged);
-    let mut failed = false;
-    println!("{}\n", machine::describe());
-    for (name, measure) in SECTIONS {
-        if !plan.wants(name) {
-            continue;
-        }
-        let at = Instant::now();
-        if let Err(error) = measure(&plan, &mut table) {
-            eprintln!("{name}: could not be measured: {error}");
-            failed = true;
-        }
-        eprintln!("{name}: {:.1} s", at.elapsed().as_secs_f64());
-    }
-    println!("{table}");
-    println!(
-        "{:.0} s in all; load average at the end {}",
-        began.elapsed().as_secs_f64(),
-        machine::load()
-    );
-    ExitCode::from(u8::from(failed))
+    shared::run(&choice, &Plan::new(choice.quick), &SECTIONS)
 }
 
 #[cfg(not(unix))]

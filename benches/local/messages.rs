@@ -1,17 +1,14 @@
 //! One message at a time: until the other session has it, and until its sender knows that it is
 //! on disk.
 
-use crate::Outcome;
-use crate::client::{Client, message_id, send_line};
-use crate::disk::Journal;
-use crate::floor::Relay;
-use crate::hub::Hub;
 use crate::plan::Plan;
-use crate::table::{Budget, Row, Series, Table, Unit};
-use std::time::{Duration, Instant};
-
-/// Messages before the clock counts.
-const WARM_UP: usize = 20;
+use crate::shared::Outcome;
+use crate::shared::client::{Client, message_id, send_line};
+use crate::shared::disk::Journal;
+use crate::shared::floor::Relay;
+use crate::shared::hub::Hub;
+use crate::shared::sending::{acknowledged, exchange, split, timed};
+use crate::shared::table::{Budget, Row, Series, Table, Unit};
 
 /// What is sent through.
 struct Ways {
@@ -67,11 +64,11 @@ fn round(plan: &Plan, ways: &mut Ways, numbers: &mut Numbers) -> Outcome<()> {
 
     numbers
         .echo
-        .add_times(&timed(plan, || relay.pass(&live()))?);
+        .add_times(&timed(plan.samples, || relay.pass(&live()))?);
     // Message by message in turn: the hub and its floor then find the machine in the same state.
-    let both = timed(plan, || {
+    let both = timed(plan.samples, || {
         let floor = keeping.keep(&live())?;
-        let subject = exchange(sender, receiver, &message_id(), &text)?;
+        let subject = exchange(sender, receiver, "receiver", &text)?;
         Ok((floor, subject))
     })?;
     let (kept, exchanged) = split(both);
@@ -81,7 +78,7 @@ fn round(plan: &Plan, ways: &mut Ways, numbers: &mut Numbers) -> Outcome<()> {
     numbers.kept_ack.add_times(&kept);
     numbers.push.add_times(&pushed);
     numbers.live_ack.add_times(&acked);
-    let both = timed(plan, || {
+    let both = timed(plan.samples, || {
         let appended = journal.append(absent().as_bytes())?;
         Ok((appended, acknowledged(sender, &absent())?))
     })?;
@@ -89,18 +86,6 @@ fn round(plan: &Plan, ways: &mut Ways, numbers: &mut Numbers) -> Outcome<()> {
     numbers.append.add_times(&appended);
     numbers.stored_ack.add_times(&stored);
     Ok(())
-}
-
-/// Repeats something and returns what each time gave, without the first few.
-fn timed<T>(plan: &Plan, mut once: impl FnMut() -> Outcome<T>) -> Outcome<Vec<T>> {
-    for _ in 0..WARM_UP {
-        once()?;
-    }
-    (0..plan.samples).map(|_| once()).collect()
-}
-
-fn split<A, B>(pairs: Vec<(A, B)>) -> (Vec<A>, Vec<B>) {
-    pairs.into_iter().unzip()
 }
 
 fn add_rows(numbers: Numbers, table: &mut Table) {
@@ -151,30 +136,4 @@ fn add_rows(numbers: Numbers, table: &mut Table) {
             budgets,
         });
     }
-}
-
-/// Sends to a session that confirms at once; returns the times until it has the message and until
-/// the sender has its answer.
-fn exchange(
-    sender: &mut Client,
-    receiver: &mut Client,
-    id: &str,
-    text: &str,
-) -> Outcome<(Duration, Duration)> {
-    let line = send_line("receiver", id, text);
-    let began = Instant::now();
-    sender.write(&line)?;
-    receiver.expect("incoming_message")?;
-    let pushed = began.elapsed();
-    receiver.confirm(id)?;
-    sender.expect("send_ack")?;
-    Ok((pushed, began.elapsed()))
-}
-
-/// Sends a line and returns the time until it is acknowledged.
-pub(crate) fn acknowledged(sender: &mut Client, line: &str) -> Outcome<Duration> {
-    let began = Instant::now();
-    sender.write(line)?;
-    sender.expect("send_ack")?;
-    Ok(began.elapsed())
 }

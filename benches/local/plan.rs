@@ -15,28 +15,12 @@ pub(crate) struct Plan {
     pub(crate) hub_starts: usize,
     /// Unread messages in the fullest mailbox.
     pub(crate) full_mailbox: usize,
-    /// Budgets are held against the numbers.
-    pub(crate) judged: bool,
-    only: Vec<String>,
 }
 
 impl Plan {
-    /// Returns the plan for these arguments: `--quick` measures little; words pick sections.
-    ///
-    /// # Errors
-    /// A sentence about an argument that is not known.
-    pub(crate) fn from(arguments: &[String]) -> Result<Self, String> {
-        let is = |flag: &str| arguments.iter().any(|argument| argument == flag);
-        let unknown = |a: &&String| a.starts_with('-') && *a != "--quick" && *a != "--bench";
-        if let Some(argument) = arguments.iter().find(unknown) {
-            return Err(format!(
-                "There is no argument \"{argument}\". Use --quick, or names of sections."
-            ));
-        }
-        let words = arguments.iter().filter(|a| !a.starts_with('-'));
-        let only = words.cloned().collect();
-        // Cargo says --bench for `cargo bench` only; `cargo test --benches` is to be fast.
-        Ok(if is("--quick") || !is("--bench") {
+    /// Returns the plan of a quick run, or of a thorough one.
+    pub(crate) fn new(quick: bool) -> Self {
+        if quick {
             Self {
                 rounds: 1,
                 samples: 30,
@@ -44,8 +28,6 @@ impl Plan {
                 channel_starts: 3,
                 hub_starts: 2,
                 full_mailbox: 1_000,
-                judged: false,
-                only,
             }
         } else {
             Self {
@@ -55,14 +37,7 @@ impl Plan {
                 channel_starts: 20,
                 hub_starts: 10,
                 full_mailbox: 5_000,
-                judged: true,
-                only,
             }
-        })
-    }
-
-    /// Returns whether a section is to be measured.
-    pub(crate) fn wants(&self, section: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name == section)
+        }
     }
 }

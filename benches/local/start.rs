@@ -1,10 +1,10 @@
 //! The start of a hub: from its process to its first registered session.
 
-use crate::Outcome;
-use crate::floor::Relay;
-use crate::hub::Home;
 use crate::plan::Plan;
-use crate::table::{Budget, Row, Series, Table, Unit};
+use crate::shared::Outcome;
+use crate::shared::floor::Relay;
+use crate::shared::hub::Home;
+use crate::shared::table::{Budget, Row, Series, Table, Unit};
 use std::time::Instant;
 
 /// Measures the first start in an empty data directory, and the next one.

@@ -1,11 +1,12 @@
 //! Many messages in flight: how many a second are accepted, that is, on disk and acknowledged.
 
-use crate::Outcome;
-use crate::client::{Client, message_id, send_line};
-use crate::disk::Journal;
-use crate::hub::Hub;
 use crate::plan::Plan;
-use crate::table::{Budget, Row, Series, Table, Unit};
+use crate::shared::Outcome;
+use crate::shared::client::{Client, message_id, send_line};
+use crate::shared::disk::Journal;
+use crate::shared::hub::Hub;
+use crate::shared::sending::pipeline;
+use crate::shared::table::{Budget, Row, Series, Table, Unit};
 use std::time::Instant;
 
 /// Unacknowledged messages.
@@ -108,30 +109,4 @@ fn parallel_rate(sessions: &mut [Client], messages: usize) -> Outcome<f64> {
         Some(error) => Err(error.into()),
         None => Ok(all as f64 / began.elapsed().as_secs_f64()),
     }
-}
-
-/// Writes the lines `make` gives, never more than `in_flight` unacknowledged; returns when all
-/// are acknowledged. Acknowledgements that came together are followed by lines written together.
-pub(crate) fn pipeline(
-    session: &mut Client,
-    messages: usize,
-    in_flight: usize,
-    make: impl Fn(usize) -> String,
-) -> Outcome<()> {
-    let (mut written, mut acked) = (0, 0);
-    while acked < messages {
-        let more = (acked + in_flight).min(messages);
-        if more > written {
-            let lines: String = (written..more).map(&make).collect();
-            session.write(&lines)?;
-            written = more;
-        }
-        session.expect("send_ack")?;
-        acked += 1;
-        while session.has_more() {
-            session.expect("send_ack")?;
-            acked += 1;
-        }
-    }
-    Ok(())
 }

@@ -5,9 +5,9 @@
 //! and only then answers the source: the least for a hub that promises to lose nothing.
 //! [`answerer`] is a process that answers one line.
 
-use crate::Outcome;
-use crate::client::Client;
-use crate::disk::{self, Journal};
+use super::Outcome;
+use super::client::Client;
+use super::disk::{self, Journal};
 use std::io::{BufRead, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;

@@ -19,6 +19,16 @@ impl Series {
         self.0.push(number);
     }
 
+    /// Returns the sum of both, round by round.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(a, b)| a + b).collect())
+    }
+
+    /// Returns a multiple of it.
+    pub(crate) fn times(&self, factor: f64) -> Self {
+        Self(self.0.iter().map(|number| number * factor).collect())
+    }
+
     fn median(&self) -> f64 {
         median(&mut self.0.clone())
     }
@@ -55,6 +65,8 @@ pub(crate) enum Unit {
     Rate,
     /// Bytes.
     Size,
+    /// A part of something.
+    Share,
 }
 
 impl Unit {
@@ -64,6 +76,7 @@ impl Unit {
             Self::Time => format!("{:.2} ms", number * 1e3),
             Self::Rate => format!("{number:.0}/s"),
             Self::Size => format!("{:.1} MB", number / 1e6),
+            Self::Share => format!("{:.2} %", number * 100.0),
         }
     }
 }
@@ -165,6 +178,8 @@ impl Row {
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<Row>,
+    /// Tables of another shape, below.
+    others: Vec<String>,
     judged: bool,
 }
 
@@ -173,6 +188,7 @@ impl Table {
     pub(crate) fn new(judged: bool) -> Self {
         Self {
             rows: Vec::new(),
+            others: Vec::new(),
             judged,
         }
     }
@@ -180,6 +196,11 @@ impl Table {
     /// Adds a row.
     pub(crate) fn add(&mut self, row: Row) {
         self.rows.push(row);
+    }
+
+    /// Adds a table of another shape, its head first, to be printed below.
+    pub(crate) fn add_other(&mut self, lines: &[Vec<String>]) {
+        self.others.push(markdown(lines));
     }
 }
 
@@ -193,25 +214,36 @@ impl fmt::Display for Table {
             "Budget",
             "Verdict",
         ];
-        let mut lines = vec![head.map(str::to_owned)];
-        lines.extend(self.rows.iter().map(|row| row.cells(self.judged)));
-        let width = |column: usize| {
-            let cells = lines.iter().map(|cells| cells[column].chars().count());
-            cells.max().unwrap_or(0)
-        };
-        let widths: [usize; 6] = std::array::from_fn(width);
-        for (at, cells) in lines.iter().enumerate() {
-            for (cell, width) in cells.iter().zip(widths) {
-                write!(f, "| {cell:width$} ")?;
-            }
-            writeln!(f, "|")?;
-            if at == 0 {
-                for width in widths {
-                    write!(f, "|{}", "-".repeat(width + 2))?;
-                }
-                writeln!(f, "|")?;
-            }
+        let mut lines = vec![head.map(str::to_owned).to_vec()];
+        lines.extend(self.rows.iter().map(|row| row.cells(self.judged).to_vec()));
+        f.write_str(&markdown(&lines))?;
+        for other in &self.others {
+            write!(f, "\n{other}")?;
         }
         Ok(())
     }
+}
+
+/// Returns lines of cells as a Markdown table; the first is its head.
+fn markdown(lines: &[Vec<String>]) -> String {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        let cells = lines.iter().filter_map(|cells| cells.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for (at, cells) in lines.iter().enumerate() {
+        for (cell, width) in cells.iter().zip(&widths) {
+            text += &format!("| {cell:width$} ");
+        }
+        text += "|\n";
+        if at == 0 {
+            for width in &widths {
+                text += &format!("|{}", "-".repeat(width + 2));
+            }
+            text += "|\n";
+        }
+    }
+    text
 }

@@ -1,8 +1,9 @@
 //! The machine that was measured, in one paragraph; and what its processes hold in memory.
 
-use crate::Outcome;
+use super::Outcome;
 use std::fs::read_to_string;
 use std::path::Path;
+use std::time::Duration;
 
 /// Returns what a reader must know of the machine to judge the numbers.
 pub(crate) fn describe() -> String {
@@ -44,6 +45,21 @@ fn file_system(path: &Path) -> String {
     });
     let found = holding.max_by_key(|(length, _)| *length);
     found.map_or_else(|| "an unknown file system".into(), |(_, kind)| kind.into())
+}
+
+/// Returns how long the threads of a process have run on a processor.
+pub(crate) fn processor_time(pid: u32) -> Outcome<Duration> {
+    let mut nanos = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may have ended in between.
+        let ran = read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+        nanos += ran
+            .split(' ')
+            .next()
+            .and_then(|n| n.parse::<u64>().ok())
+            .unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanos))
 }
 
 /// Returns the resident memory of a process, in bytes.

@@ -1,7 +1,7 @@
 //! The floor of everything durable: records appended to a file on the file system of the data
 //! directory, each batch written and synced once.
 
-use crate::Outcome;
+use super::Outcome;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;

@@ -1,10 +1,8 @@
 //! A hub under test: the real program, in a process of its own, in a fresh data directory.
 
-use crate::client::{Client, message_id, send_line};
-use crate::floor::answerer;
-use crate::plan::Plan;
-use crate::table::{Budget, Row, Series, Table, Unit};
-use crate::{Outcome, disk, machine};
+use super::client::Client;
+use super::{Outcome, disk, machine};
+use serde_json::Value;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -35,8 +33,15 @@ pub(crate) struct Home {
 impl Home {
     /// Makes a fresh one.
     pub(crate) fn create() -> Outcome<Self> {
+        Self::create_as(None)
+    }
+
+    /// Makes a fresh one for a hub of this name.
+    fn create_as(hub_id: Option<&str>) -> Outcome<Self> {
         let data = disk::folder()?;
-        std::fs::write(data.path().join("config.toml"), CONFIG)?;
+        let named = hub_id.map(|id| format!("hub_id = \"{id}\"\n{CONFIG}"));
+        let config = named.as_deref().unwrap_or(CONFIG);
+        std::fs::write(data.path().join("config.toml"), config)?;
         Ok(Self {
             data,
             socket_folder: TempDir::new()?,
@@ -58,6 +63,8 @@ impl Home {
             .env("ECORELAY_DATA_DIR", self.data.path())
             .env("RELAY_HUB_SOCKET", self.socket())
             .env("ECORELAY_WS_PORT", "0")
+            .env("ECORELAY_MDNS", "0")
+            .env("ECORELAY_MESH_LISTEN", "/ip4/127.0.0.1/tcp/0")
             .env_remove("RELAY_PEER_ID")
             .env_remove("CLAUDE_CODE_MESSAGING_SOCKET")
             .stdin(Stdio::null());
@@ -110,7 +117,16 @@ pub(crate) struct Hub {
 impl Hub {
     /// Starts a hub in a fresh data directory.
     pub(crate) fn start() -> Outcome<Self> {
-        let home = Home::create()?;
+        Self::start_in(Home::create()?)
+    }
+
+    /// Starts a hub of this name in a fresh data directory.
+    pub(crate) fn start_as(hub_id: &str) -> Outcome<Self> {
+        Self::start_in(Home::create_as(Some(hub_id))?)
+    }
+
+    /// Starts a hub in a data directory.
+    pub(crate) fn start_in(home: Home) -> Outcome<Self> {
         let (process, mut keeper) = home.start_hub()?;
         keeper.write("{\"type\":\"watch\",\"req_id\":\"w\"}\n")?;
         keeper.expect("ack")?;
@@ -133,6 +149,25 @@ impl Hub {
         self.session(name).map(drop)
     }
 
+    /// Asks something as the command line does, and returns the answer, a line of this type.
+    pub(crate) fn ask(&self, request: &Value, answer: &str) -> Outcome<Value> {
+        let mut client = Client::connect(&self.home.socket())?;
+        client.write(&format!("{request}\n"))?;
+        Ok(serde_json::from_slice(client.expect(answer)?)?)
+    }
+
+    /// Kills the hub and returns what it leaves.
+    pub(crate) fn kill(self) -> Home {
+        let Self { process, home, .. } = self;
+        drop(process);
+        home
+    }
+
+    /// Returns the number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
     /// Returns the data directory.
     pub(crate) fn home(&self) -> &Home {
         &self.home
@@ -140,79 +175,11 @@ impl Hub {
 
     /// Returns what it holds in memory, in bytes.
     pub(crate) fn resident(&self) -> Outcome<f64> {
-        machine::resident(self.process.0.id())
+        machine::resident(self.pid())
     }
 }
 
 /// Returns the path of the program, for messages.
 pub(crate) fn program() -> &'static Path {
     Path::new(PROGRAM)
-}
-
-/// Measures the memory of a hub: without sessions, with many, and after it has worked.
-pub(crate) fn measure_memory(plan: &Plan, table: &mut Table) -> Outcome<()> {
-    let (mut idle, mut many, mut worked) = <(Series, Series, Series)>::default();
-    let mut floor = Series::default();
-    for _ in 0..plan.rounds {
-        let hub = Hub::start()?;
-        idle.add(hub.resident()?);
-        let mut sessions = (0..MANY)
-            .map(|n| hub.session(&format!("s{n}")))
-            .collect::<Outcome<Vec<_>>>()?;
-        many.add(hub.resident()?);
-        work(&mut sessions, plan.samples * 10)?;
-        worked.add(hub.resident()?);
-        floor.add(memory_of_a_process()?);
-    }
-    let floor = Some(("a process that answers one line", floor));
-    for (what, subject, budgets) in [
-        (
-            "hub memory (RSS), idle".to_owned(),
-            idle,
-            vec![Budget::AtMost(15e6)],
-        ),
-        (
-            format!("hub memory, {MANY} sessions"),
-            many,
-            vec![Budget::AtMost(20e6)],
-        ),
-        (
-            format!(
-                "hub memory, {MANY} sessions, after {} messages",
-                plan.samples * 10
-            ),
-            worked,
-            vec![],
-        ),
-    ] {
-        table.add(Row {
-            what,
-            unit: Unit::Size,
-            subject,
-            floor: floor.clone(),
-            budgets,
-        });
-    }
-    Ok(())
-}
-
-/// Lets the sessions send to each other in turn, each message confirmed.
-fn work(sessions: &mut [Client], messages: usize) -> Outcome<()> {
-    let text = "x".repeat(200);
-    for n in 0..messages {
-        let (from, to) = (n % sessions.len(), (n + 1) % sessions.len());
-        let id = message_id();
-        sessions[from].write(&send_line(&format!("s{to}"), &id, &text))?;
-        sessions[to].expect("incoming_message")?;
-        sessions[to].confirm(&id)?;
-        sessions[from].expect("send_ack")?;
-    }
-    Ok(())
-}
-
-/// Returns the memory of the smallest process of this language that does something.
-pub(crate) fn memory_of_a_process() -> Outcome<f64> {
-    let mut command = answerer()?;
-    let process = crate::channel::Conversation::start(&mut command)?;
-    process.answered()
 }

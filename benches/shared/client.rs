@@ -1,7 +1,8 @@
 //! A client that writes raw lines and reads raw lines. It looks at no more of a line than it must
 //! and never waits without a deadline.
 
-use crate::Outcome;
+use super::Outcome;
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -96,6 +97,15 @@ impl Client {
                 return Err(format!("a line of type {kind} was due, not {came:.300}").into());
             }
         }
+    }
+
+    /// Returns what a key of the line that was read last has for its value, a text.
+    pub(crate) fn text(&self, key: &str) -> Outcome<String> {
+        let line: Value = serde_json::from_slice(&self.line)?;
+        let value = line.get(key).and_then(Value::as_str);
+        Ok(value
+            .ok_or_else(|| format!("a line without {key}: {line}"))?
+            .to_owned())
     }
 
     /// Returns whether more lines can be read without waiting.
