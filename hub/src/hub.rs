@@ -10,7 +10,7 @@ use crate::mesh::Mesh;
 use crate::{
     ConnId, Effect, Effects, HubConfig, Ids, Input, Keys, Store, StoreError, Warning, Write,
 };
-use ecorelay_protocol::{ErrorCode, GroupRequest, HubLine, Incoming, Name, Refusal, Request};
+use ecorelay_protocol::{ErrorCode, GroupRequest, HubLine, Incoming, Name, Psk, Refusal, Request};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a note that a push was confirmed may wait for a batch to travel with, in ms.
@@ -61,6 +61,8 @@ struct Batch {
     /// Where in `effects.after` their answers are.
     answers: Vec<(usize, u64)>,
     renames: Vec<(ConnId, Name, Name)>,
+    /// The mesh's key before the batch, where it has changed.
+    key: Option<Option<Psk>>,
     lazy_written: Vec<Write>,
 }
 
@@ -252,12 +254,19 @@ impl Hub {
         effects
             .after
             .retain(|effect| !matches!(effect, Effect::Mesh(_)));
+        if let Some(key) = batch.key {
+            self.mesh.key = key;
+        }
+        let refused = |caller: &Caller| batch.promised.iter().any(|(_, other)| other == caller);
+        self.mesh.forget_invites(refused);
         self.mesh.reload(&durable, effects);
         let mut t = Turn {
             now,
             store,
             effects,
         };
+        // What the body was to be told in this batch was dropped; it is told what still holds.
+        self.mesh_started(&mut t);
         let mut waiting = self.delivery.forget_batch();
         self.mail.note_pages(self.delivery.pages());
         self.groups.note_cursors(self.delivery.cursors());
@@ -516,6 +525,12 @@ impl Hub {
     /// Notes a store error outside a request.
     pub(crate) fn note_failure(&mut self, error: StoreError) {
         self.batch.failed.get_or_insert(error);
+    }
+
+    /// Changes the mesh's key; taken back if the batch fails.
+    pub(crate) fn set_key(&mut self, key: Psk) {
+        let before = self.mesh.key.replace(key);
+        self.batch.key.get_or_insert(before);
     }
 
     /// Notes a rename, so that it is taken back if the batch fails.

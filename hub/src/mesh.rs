@@ -23,6 +23,7 @@ pub use events::{DialFailure, LinkId, LinkPath, MeshEffect, MeshInput, MeshPeers
 pub(crate) use publications::Publishing;
 pub(crate) use receipts::AskedWhy;
 
+use crate::clients::Caller;
 use crate::hub::{Done, Turn};
 use crate::{Durable, Effect, Effects, Hub, HubConfig, HubRow, MeshRow, Store, Write};
 use directory::OwnEntry;
@@ -172,7 +173,13 @@ impl Mesh {
         self.row_changed = true;
         self.awaiting.clear();
         self.owed.clear();
+        self.by_id.retain(|_, peer| *peer == self.me);
         self.load(durable);
+    }
+
+    /// Forgets invitations that were answered otherwise.
+    pub(crate) fn forget_invites(&mut self, answered: impl Fn(&Caller) -> bool) {
+        self.invites.retain(|invite| !answered(&invite.caller));
     }
 
     /// Returns whether this hub is on the roster of its mesh.
@@ -285,7 +292,8 @@ impl Hub {
         }
     }
 
-    /// Tells the body what the store remembers of the mesh; once, when the hub has started.
+    /// Tells the body what the store remembers of the mesh: when the hub has started, and when
+    /// what it was told last may have been dropped.
     pub(crate) fn mesh_started(&mut self, t: &mut Turn<'_, impl Store>) {
         if let (Some(row), None) = (&self.mesh.row, &self.mesh.key) {
             // The key file was removed; the store has the key.

@@ -14,7 +14,7 @@ const WAITING: usize = 64;
 /// An invitation that waits until this hub listens somewhere.
 #[derive(Debug)]
 pub(super) struct WaitingInvite {
-    caller: Caller,
+    pub(super) caller: Caller,
     expires: u64,
     created: bool,
     pub(super) deadline: u64,
@@ -96,7 +96,7 @@ impl Hub {
         self.mesh.row = Some(row);
         self.mesh.row_changed = true;
         self.save_mesh(t)?;
-        self.mesh.key = Some(psk.clone());
+        self.set_key(psk.clone());
         t.effects.after.push(Effect::Mesh(MeshEffect::Key(psk)));
         Ok(())
     }

@@ -98,6 +98,10 @@ pub struct Machine {
     pub tunables: Tunables,
     /// Now and then a pushed line finds its client's queue full.
     pub drops_pushes: bool,
+    /// Texts that were written to version "5" clients: handed over by that.
+    pub written: BTreeSet<String>,
+    /// Version "5" clients.
+    old: BTreeSet<ConnId>,
     queue: VecDeque<Input>,
     out: BTreeMap<ConnId, VecDeque<Value>>,
     closed: BTreeSet<ConnId>,
@@ -128,6 +132,8 @@ impl Machine {
             crash: None,
             tunables: Tunables::default(),
             drops_pushes: false,
+            written: BTreeSet::new(),
+            old: BTreeSet::new(),
             queue: VecDeque::new(),
             out: BTreeMap::new(),
             closed: BTreeSet::new(),
@@ -231,6 +237,9 @@ impl Machine {
             if self.trace {
                 eprintln!("{} {conn:?} > {line}", self.hub_id);
             }
+            if line["protocol_version"] == "5" {
+                self.old.insert(conn);
+            }
             let incoming = decode_request(line.to_string().as_bytes());
             self.queue.push_back(Input::Line { conn, incoming });
         }
@@ -292,9 +301,6 @@ impl Machine {
             Some(error) => {
                 outcome.failed = true;
                 self.store.rollback();
-                effects
-                    .after
-                    .retain(|effect| !matches!(effect, Effect::Mesh(_)));
                 hub.batch_failed(now, &error, &mut self.store, &mut effects)
                     .unwrap();
             }
@@ -329,6 +335,11 @@ impl Machine {
                         if self.trace {
                             eprintln!("{} {conn:?} < {line}", self.hub_id);
                         }
+                        if let Some(text) =
+                            line["text"].as_str().filter(|_| self.old.contains(&conn))
+                        {
+                            self.written.insert(text.to_owned());
+                        }
                         self.out.entry(conn).or_default().push_back(line);
                     }
                     if let Some(tag) = tag {
@@ -346,9 +357,7 @@ impl Machine {
                     }
                     self.peers = Some(peers);
                 }
-                Effect::Mesh(MeshEffect::Key(key)) => {
-                    self.key.get_or_insert(key);
-                }
+                Effect::Mesh(MeshEffect::Key(key)) => self.key = Some(key),
                 Effect::Mesh(effect) => outcome.mesh.push(effect),
                 Effect::Stop => unreachable!("nobody stops a hub here"),
             }
