@@ -29,7 +29,7 @@ impl Hub {
             now,
             root: row.map(|row| row.root.clone()),
             ticket: self.ticket().map(|ticket| ticket.claim),
-            admission: self.mesh.roster.admission(&me).cloned(),
+            admissions: self.mesh.roster.chain(&me),
             features: Vec::new(),
         }
     }
@@ -55,9 +55,7 @@ impl Hub {
                 return Ok(());
             }
         };
-        if let Some(admission) = hello.admission {
-            self.take_roster(t, link, vec![admission])?;
-        }
+        self.take_roster(t, link, hello.admissions)?;
         let stage = self.mesh.links.get(&link).map(|entry| entry.stage);
         if stage != Some(Stage::Greeting) {
             return Ok(());
@@ -84,7 +82,13 @@ impl Hub {
         if admitted_now {
             roster::send_roster(t, link, self.mesh.roster.missing(&[]));
         }
-        self.accept_waiting(t, link)
+        self.accept_waiting(t, link)?;
+        let stage = self.mesh.links.get(&link).map(|entry| entry.stage);
+        if stage == Some(Stage::Joining) {
+            // This hub may have been admitted after it said hello.
+            roster::send_roster(t, link, self.mesh.roster.chain(&self.mesh.me));
+        }
+        Ok(())
     }
 
     /// Takes a link into use if both said hello and both are on the roster by now.

@@ -157,6 +157,11 @@ impl Hub {
         }
         self.save_hubs(t)?;
         self.refresh_own_entry(t)?;
+        // The other side may not have heard yet that both belong to the mesh; until it has, it
+        // does not look at what follows.
+        let mut admissions = self.mesh.roster.chain(&self.mesh.me);
+        admissions.extend(self.mesh.roster.chain(peer));
+        roster::send_roster(t, link, admissions);
         let sync = Frame::Sync(Sync {
             roster: self.mesh.roster.keys(),
             directory: self.entry_versions(),

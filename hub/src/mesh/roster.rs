@@ -2,6 +2,7 @@
 
 use crate::hub::{Done, Turn};
 use crate::mesh::LinkId;
+use crate::mesh::links::Stage;
 use crate::{Effect, Hub, MeshEffect, Store, Write};
 use ecorelay_protocol::link::{Admission, Frame, Refuse, RefuseCode, Signed};
 use ecorelay_protocol::{PeerId, from_cbor, limits};
@@ -57,21 +58,46 @@ impl Roster {
         self.entries.keys().cloned().collect()
     }
 
-    /// Returns the admission of a hub.
-    pub(super) fn admission(&self, peer: &PeerId) -> Option<&Signed> {
-        self.entries
-            .get(&(peer.clone(), false))
-            .map(|(_, signed)| signed)
+    /// Returns the admissions that lead from the first hub of the mesh to this one, in that order.
+    pub(super) fn chain(&self, peer: &PeerId) -> Vec<Signed> {
+        let mut chain = Vec::new();
+        let mut at = peer;
+        while self.root.as_ref() != Some(at)
+            && chain.len() < CHUNK
+            && let Some((_, signed)) = self.entries.get(&(at.clone(), false))
+        {
+            chain.push(signed.clone());
+            at = &signed.by;
+        }
+        chain.reverse();
+        chain
     }
 
-    /// Returns the entries that are not in `keys`.
+    /// Returns the entries that are not in `keys`, each behind the admission of its author: they
+    /// go out in several frames, and count only in that order.
     pub(super) fn missing(&self, keys: &[(PeerId, bool)]) -> Vec<Signed> {
         let keys: BTreeSet<_> = keys.iter().collect();
-        self.entries
-            .iter()
-            .filter(|(key, _)| !keys.contains(key))
-            .map(|(_, (_, signed))| signed.clone())
-            .collect()
+        let mut known: BTreeSet<&PeerId> = self.root.iter().collect();
+        let mut left: Vec<_> = self.entries.iter().collect();
+        let mut missing = Vec::new();
+        loop {
+            let before = left.len();
+            left.retain(|(key, (_, signed))| {
+                let counts = known.contains(&signed.by);
+                if counts {
+                    if !key.1 {
+                        known.insert(&key.0);
+                    }
+                    if !keys.contains(key) {
+                        missing.push(signed.clone());
+                    }
+                }
+                !counts
+            });
+            if left.is_empty() || left.len() == before {
+                return missing;
+            }
+        }
     }
 
     fn put(&mut self, admission: Admission, signed: Signed) {
@@ -196,14 +222,20 @@ impl Hub {
         Ok(())
     }
 
-    /// Sends roster entries to every linked hub but the one they came from.
+    /// Sends roster entries to every hub that said hello but the one they came from.
     fn spread_roster(
         &mut self,
         t: &mut Turn<'_, impl Store>,
         from: Option<LinkId>,
         entries: Vec<Signed>,
     ) {
-        let links: Vec<LinkId> = self.mesh.linked().map(|(_, _, link)| link).collect();
+        // Also to those that wait for exactly this.
+        let greeted = |stage| matches!(stage, Stage::Joining | Stage::Accepted);
+        let links = self.mesh.links.iter();
+        let links: Vec<LinkId> = links
+            .filter(|(_, entry)| greeted(entry.stage))
+            .map(|(link, _)| *link)
+            .collect();
         for link in links.into_iter().filter(|link| Some(*link) != from) {
             send_roster(t, link, entries.clone());
         }

@@ -24,9 +24,10 @@ pub struct Hello {
     /// A ticket's [`super::TicketClaim`], from a hub that is not admitted yet.
     #[serde(default)]
     pub ticket: Option<Signed>,
-    /// The sender's own roster entry, where it has one.
+    /// The [`super::Admission`]s that lead from the mesh's first hub to the sender, in that order:
+    /// the other side may not have met the hubs between. Empty while it is not admitted.
     #[serde(default)]
-    pub admission: Option<Signed>,
+    pub admissions: Vec<Signed>,
     /// What the sender can besides; unknown words are skipped.
     #[serde(default)]
     pub features: Vec<String>,
