@@ -41,6 +41,7 @@ async fn a_taken_push_is_delivered_and_an_untaken_one_waits() {
     assert_eq!(waiting.status, SendStatus::Queued);
     assert_eq!(waiting.state, Some(DeliveryState::Stored));
     let page = b.inbox(10).await.unwrap();
+    assert!(b.inbox(10).await.unwrap().messages.is_empty());
     assert!(page.messages.iter().any(|m| m.msg_id == waiting.msg_id));
 
     let (reply, pushed) = tokio::join!(b.reply(&sent.msg_id, "answer"), push(&a));

@@ -214,10 +214,15 @@ impl Session {
         }
     }
 
-    /// Fetches the oldest unread mail, 1 to 100 messages.
+    /// Fetches the oldest unread mail, 1 to 100 messages, and marks it as read.
     pub async fn inbox(&self, limit: usize) -> Result<Inbox, SessionError> {
-        ask!(self, { "type": "inbox", "limit": limit },
-            HubLine::InboxResult { messages, remaining, .. } => Inbox { messages, remaining })
+        let page = ask!(self, { "type": "inbox", "limit": limit },
+            HubLine::InboxResult { messages, remaining, .. } => Inbox { messages, remaining })?;
+        if !page.messages.is_empty() {
+            let ids: Vec<&str> = page.messages.iter().map(|m| m.msg_id.as_str()).collect();
+            ask!(self, { "type": "read", "msg_ids": ids }, HubLine::Ack { .. } => ())?;
+        }
+        Ok(page)
     }
 
     /// Asks every other session; returns the ask's id and how many were asked.

@@ -1,6 +1,8 @@
 //! A node in a temporary folder and a raw client of its socket. Every wait has a deadline.
 #![allow(dead_code)] // each test program uses a part of this
 
+pub(crate) mod mesh;
+
 use ecorelay_config::{Config, DataDir};
 use ecorelay_node::{Node, NodeBuilder};
 use serde_json::{Value, json};
