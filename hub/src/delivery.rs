@@ -210,6 +210,11 @@ impl Delivery {
         })
     }
 
+    /// Returns whether a push of this id to a connection is not confirmed yet.
+    pub(crate) fn is_awaited(&self, conn: ConnId, id: &str) -> bool {
+        self.awaiting.contains_key(&(conn, id.into()))
+    }
+
     /// Forgets the answers that wait for a caller who is gone.
     pub(crate) fn forget_caller(&mut self, conn: ConnId) {
         self.pending

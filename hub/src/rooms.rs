@@ -132,12 +132,20 @@ impl Hub {
         text: &str,
         msg_id: &str,
     ) {
+        // The id of something else that is being pushed would confirm that instead.
+        let members = self.rooms.get(room).into_iter().flatten();
+        let mut conns = members.filter_map(|name| Some(self.sessions.get(name)?.conn));
+        let taken = conns.any(|conn| self.delivery.is_awaited(conn, msg_id));
+        let scoped = match &from.hub {
+            Some(hub) if taken => format!("{hub}.{msg_id}"),
+            _ => msg_id.to_owned(),
+        };
         let from = from.to_string();
         let said = Said {
             room,
             from: &from,
             text,
-            msg_id,
+            msg_id: &scoped,
         };
         self.tell_room(t, &said, None, None);
     }

@@ -127,6 +127,12 @@ impl Publishing {
         Some(author)
     }
 
+    /// Forgets an author that does not belong to the mesh any more.
+    fn forget(&mut self, peer: &PeerId) {
+        self.authors.remove(peer);
+        self.open.remove(peer);
+    }
+
     /// Notes whether an author needs looking after, and lets out what it has waiting if there is
     /// too much of that.
     fn contain(&mut self, now: u64, peer: &PeerId, out: &mut Vec<Publication>) {
@@ -295,6 +301,10 @@ impl Hub {
         let due: Vec<(PeerId, u64)> = due.map(|(p, i)| (p.clone(), i.epoch)).collect();
         let mut done = Ok(());
         for (peer, epoch) in due {
+            if !self.is_author(&peer) {
+                self.mesh.publishing.forget(&peer);
+                continue;
+            }
             let turn = self.author_turn(t, &peer, (epoch, 0), |now, a, _, out| {
                 a.intake.tick(now, out);
                 Vec::new()
