@@ -43,8 +43,8 @@ fn pair() -> (Mesh, Client, Client) {
 
 fn warning(mesh: &mut Mesh, at: usize, code: &str) -> Option<String> {
     let status = mesh.status(at);
-    let all = status["warnings"].as_array().unwrap().iter();
-    let one = all.filter(|w| w["code"] == code).next_back()?;
+    let mut all = status["warnings"].as_array().unwrap().iter();
+    let one = all.find(|w| w["code"] == code)?;
     Some(one["message"].as_str().unwrap().to_owned())
 }
 
