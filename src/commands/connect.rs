@@ -115,10 +115,12 @@ pub(crate) async fn run(args: ConnectArgs, context: &Context) -> Result<(), CliE
 /// Returns the hub that is linked at the address.
 fn linked(status: &Value, address: &str) -> Option<Value> {
     let doc = Doc(status);
-    // Whoever answered there may have dialled by itself: then the link has another address.
+    // Whoever answered there may have dialled by itself: then the link has another address. Of
+    // a dial that failed the hub only guesses who is there.
     let dials = doc.list("dials");
     let known = dials
         .iter()
+        .filter(|dial| dial.text("failure").is_empty())
         .find(|dial| same_place(&dial.text("address"), address))
         .map(|dial| dial.text("peer_id"))
         .filter(|peer| !peer.is_empty());
@@ -215,6 +217,9 @@ mod tests {
             "✓ Connected to desk (direct, 12 ms)."
         );
         assert!(linked(&dialled_us, "/ip4/10.0.0.3/tcp/1").is_none());
+        let mut guessed = dialled_us.clone();
+        guessed["dials"][0]["failure"] = json!("connection refused");
+        assert!(linked(&guessed, EXAMPLE).is_none());
         assert!(
             linked(
                 &json!({"hubs": [{"state": "offline", "address": EXAMPLE}]}),

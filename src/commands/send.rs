@@ -85,7 +85,10 @@ fn sent(
         _ if delivered => format!("Delivered to {to}."),
         Some(DeliveryState::Read) => format!("Read by {to}."),
         Some(DeliveryState::Outbox) => format!("Waits here for the hub of {to}."),
-        Some(DeliveryState::Unknown) => format!("Kept for {to}, a name not seen here yet."),
+        Some(DeliveryState::Unknown) => {
+            let place = if to.contains('@') { "there" } else { "here" };
+            format!("Kept for {to}, a name not seen {place} yet.")
+        }
         _ => format!("Stored in the mailbox of {to}."),
     };
     let mark = if delivered {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod hub;
+mod mesh;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
