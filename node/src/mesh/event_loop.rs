@@ -13,7 +13,7 @@ use super::reports::Reports;
 use super::streams::StreamEvent;
 use super::{gossip, names, transport};
 use crate::events::HubHandle;
-use ecorelay_hub::{LinkId, MeshInput};
+use ecorelay_hub::{DialFailure, LinkId, MeshInput};
 use ecorelay_protocol::from_cbor;
 use futures_util::StreamExt as _;
 use libp2p::core::ConnectedPoint;
@@ -455,11 +455,16 @@ impl EventLoop {
         };
         let id = options.connection_id();
         tracing::debug!(?target, %id, "dialling");
-        match self.swarm.dial(options) {
-            Ok(()) => {
+        match (self.swarm.dial(options), &target) {
+            (Ok(()), _) => {
                 self.dials.insert(id, target);
             }
-            Err(error) => {
+            // It has an address, and libp2p leaves this hub's own out.
+            (Err(DialError::NoAddresses), Target::Address(address)) => {
+                self.on_failure(None, address.to_string(), DialFailure::Own, now);
+                self.dialer.failed(&target, now);
+            }
+            (Err(error), _) => {
                 tracing::debug!(?target, %error, "cannot be dialled");
                 self.dialer.failed(&target, now);
             }
@@ -475,14 +480,24 @@ impl EventLoop {
         let peer = peer.as_ref().and_then(names::text);
         for (address, failure) in transport::dial_failures(error) {
             let (address, _) = names::split(address);
-            let address = address.to_string();
-            let input = |failure| MeshInput::DialFailed {
-                peer: peer.clone(),
-                address: address.clone(),
-                failure,
-            };
-            self.reports.failure(address.clone(), input, failure, now);
+            self.on_failure(peer.clone(), address.to_string(), failure, now);
         }
+    }
+
+    fn on_failure(
+        &mut self,
+        peer: Option<ecorelay_protocol::PeerId>,
+        address: String,
+        failure: DialFailure,
+        now: Instant,
+    ) {
+        let place = address.clone();
+        let input = |failure| MeshInput::DialFailed {
+            peer,
+            address,
+            failure,
+        };
+        self.reports.failure(place, input, failure, now);
     }
 
     fn on_greeting_failed(&mut self, from: &Multiaddr, error: &ListenError) {

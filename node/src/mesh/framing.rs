@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn memory_grows_with_what_came_and_is_given_back() {
-        let body = Frame::Want(vec![crate::mesh::tests::some_peer(); 60_000]).encode();
+        let body = Frame::Want(vec![crate::mesh::tests::some_peer(); 70_000]).encode();
         let mut wire = Vec::new();
         frame_to(&mut wire, &body);
         assert!(wire.len() > 3_000_000);

@@ -21,10 +21,16 @@ use std::time::Duration;
 /// A dial whose TCP part hangs must say so before the whole runs out of time.
 const HEAD_START: Duration = Duration::from_millis(100);
 
-/// TCP failed, before anything of the mesh was said.
+/// TCP failed, before anything of the mesh was said. Around its cause, for what libp2p puts
+/// around an error shows only the cause of what is inside.
+#[derive(Debug, thiserror::Error)]
+#[error("TCP failed")]
+struct TcpFailed(#[source] TcpCause);
+
+/// Why it failed.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-struct TcpFailed(TransportTimeoutError<io::Error>);
+struct TcpCause(TransportTimeoutError<io::Error>);
 
 /// Returns the transport of a mesh.
 pub(super) fn transport(
@@ -34,7 +40,8 @@ pub(super) fn transport(
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let psk = PreSharedKey::new(*psk.bytes());
     let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
-    let tcp = TransportTimeout::with_outgoing_timeout(tcp, timing.connect).map_err(TcpFailed);
+    let tcp = TransportTimeout::with_outgoing_timeout(tcp, timing.connect);
+    let tcp = tcp.map_err(|error| TcpFailed(TcpCause(error)));
     let stall = timing.stall;
     let transport = tcp
         .map(move |socket, _| Impatient::new(socket, stall))
@@ -87,7 +94,7 @@ fn transport_failure(error: &TransportError<io::Error>) -> DialFailure {
     };
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(TcpFailed(failed)) = error.downcast_ref() {
+        if let Some(TcpCause(failed)) = error.downcast_ref() {
             return DialFailure::Unreachable(match failed {
                 TransportTimeoutError::Timeout => "nothing answers".into(),
                 other => other.to_string(),

@@ -51,11 +51,11 @@ impl Body {
 async fn bursts_of_large_publications_arrive_and_small_ones_after_them() {
     let (mut a, _, mut b, _) = linked().await;
     a.warm_up(&mut b).await;
-    let sizes = [64_000, 65_500, limits::GOSSIP_BYTES];
+    let bursts = [(64_000, 100), (limits::GOSSIP_BYTES, 20), (900_000, 1)];
     let mut seq = 0;
-    for size in sizes {
+    for (size, count) in bursts {
         let first = seq + 1;
-        for _ in 0..100 {
+        for _ in 0..count {
             seq += 1;
             a.publish(&publication(seq, size));
         }

@@ -8,7 +8,7 @@ mod links;
 
 use super::config::Timing;
 use super::{Identity, MeshConfig, MeshHandle, start};
-use crate::events::{self, Event, HubHandle, Inbox};
+use crate::events::{self, Event, Inbox};
 use ecorelay_hub::{DialFailure, LinkId, MeshEffect, MeshInput, MeshPeers};
 use ecorelay_protocol::link::Frame;
 use ecorelay_protocol::{PeerId, Psk};
@@ -51,7 +51,6 @@ fn short() -> Timing {
 struct Body {
     peer: PeerId,
     mesh: MeshHandle,
-    hub: HubHandle,
     inbox: Inbox,
     address: String,
 }
@@ -70,12 +69,11 @@ impl Body {
             mdns: false,
             timing,
         };
-        let mesh = start(config, hub.clone()).unwrap();
+        let mesh = start(config, hub).unwrap();
         let peer = identity.peer_id().parse().unwrap();
         let mut body = Self {
             peer,
             mesh,
-            hub,
             inbox,
             address: String::new(),
         };
@@ -99,12 +97,15 @@ impl Body {
 
     /// Returns the first thing that happens of which `pick` makes something.
     async fn until<T>(&mut self, mut pick: impl FnMut(MeshInput) -> Option<T>) -> T {
-        loop {
-            let input = self.next().await;
-            if let Some(picked) = pick(input) {
-                return picked;
+        let picked = async {
+            loop {
+                let input = self.next().await;
+                if let Some(picked) = pick(input) {
+                    return picked;
+                }
             }
-        }
+        };
+        timeout(2 * SOON, picked).await.expect("it does not happen")
     }
 
     async fn link_up(&mut self) -> (LinkId, PeerId) {
