@@ -79,7 +79,7 @@ impl Behaviour {
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits),
             blocked: allow_block_list::Behaviour::default(),
-            gate: Gate::new(public.to_peer_id()),
+            gate: Gate::new(public.to_peer_id(), &config.timing),
             streams: LinkStreams::default(),
             gossip: gossip::gossip(keypair, topic).map_err(MeshError::Setup)?,
             identify: identify::Behaviour::new(identify),

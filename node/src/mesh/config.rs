@@ -32,6 +32,9 @@ pub(crate) struct Timing {
     pub(crate) dead: Duration,
     /// A link is cut when the other hub takes no byte for this long.
     pub(crate) stall: Duration,
+    /// Connections this close together come from two hubs that dialled at once. Longer than a
+    /// dial may take; a later one was dialled by a hub that has lost the first.
+    pub(crate) at_once: Duration,
     /// How long the hub with the larger PeerId waits for the other to dial.
     pub(crate) yield_dial: Duration,
     /// The first retry comes after about this long; each further one after twice as long.
@@ -47,6 +50,7 @@ impl Default for Timing {
             heartbeat: Duration::from_secs(5),
             dead: Duration::from_secs(15),
             stall: Duration::from_secs(30),
+            at_once: Duration::from_secs(5),
             yield_dial: Duration::from_secs(2),
             retry: Duration::from_millis(500),
             retry_most: Duration::from_secs(30),

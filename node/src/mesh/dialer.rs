@@ -52,6 +52,8 @@ struct Plan {
     attempts: u32,
     due: Instant,
     dialing: bool,
+    /// The brain named it; otherwise it is only a hub of the local network.
+    listed: bool,
 }
 
 /// Everything about dialling.
@@ -101,7 +103,7 @@ impl Dialer {
             };
             let addresses = addresses.iter().filter_map(|text| names::place(text));
             let addresses = addresses.take(ADDRESSES).collect();
-            wanted.insert(Target::Hub(peer), (addresses, Some(peer)));
+            wanted.insert(Target::Hub(peer), (addresses, Some(peer), true));
         }
         for text in &peers.addresses {
             let Ok(address) = text.parse::<Multiaddr>() else {
@@ -110,16 +112,16 @@ impl Dialer {
             };
             let (address, expected) = names::split(address);
             let target = Target::Address(address.clone());
-            wanted.insert(target, (vec![address], expected));
+            wanted.insert(target, (vec![address], expected, true));
         }
         let nearby = self.nearby.keys().filter(|_| self.try_nearby);
         for peer in nearby.copied().collect::<Vec<_>>() {
             let target = wanted.entry(Target::Hub(peer));
-            target.or_insert((Vec::new(), Some(peer)));
+            target.or_insert((Vec::new(), Some(peer), false));
         }
         self.plans.retain(|target, _| wanted.contains_key(target));
-        for (target, (addresses, expected)) in wanted {
-            self.plan(target, addresses, expected, now);
+        for (target, (addresses, expected, listed)) in wanted {
+            self.plan(target, addresses, expected, listed, now);
         }
         self.next = None;
     }
@@ -130,9 +132,10 @@ impl Dialer {
         target: Target,
         addresses: Vec<Multiaddr>,
         expected: Option<PeerId>,
+        listed: bool,
         now: Instant,
     ) {
-        let due = now + self.first_wait(&target, &addresses);
+        let due = now + self.first_wait(&target, listed);
         let plan = self.plans.entry(target).or_insert_with(|| Plan {
             addresses: Vec::new(),
             expected,
@@ -140,8 +143,10 @@ impl Dialer {
             attempts: 0,
             due,
             dialing: false,
+            listed,
         });
         plan.expected = expected;
+        plan.listed = listed;
         if plan.addresses != addresses {
             plan.addresses = addresses;
             plan.attempts = 0;
@@ -149,14 +154,10 @@ impl Dialer {
         }
     }
 
-    /// Returns how long the first attempt waits: for a hub that lists this one, and dials itself.
-    fn first_wait(&self, target: &Target, listed: &[Multiaddr]) -> Duration {
+    /// Returns how long the first attempt waits: for a hub that dials itself, for it lists this one.
+    fn first_wait(&self, target: &Target, listed: bool) -> Duration {
         match target {
-            Target::Hub(peer)
-                if !self.precedes(peer) && !(self.try_nearby && listed.is_empty()) =>
-            {
-                self.timing.yield_dial
-            }
+            Target::Hub(peer) if listed && !self.precedes(peer) => self.timing.yield_dial,
             _ => Duration::ZERO,
         }
     }
@@ -184,9 +185,9 @@ impl Dialer {
         let all = known.iter().map(Multiaddr::to_string).collect();
         let target = Target::Hub(peer);
         if self.try_nearby && !self.plans.contains_key(&target) {
-            self.plan(target, Vec::new(), Some(peer), now);
+            self.plan(target, Vec::new(), Some(peer), false, now);
         } else if let Some(plan) = self.plans.get(&target) {
-            let due = now + self.first_wait(&target, &plan.addresses);
+            let due = now + self.first_wait(&target, plan.listed);
             if let Some(plan) = self.plans.get_mut(&target) {
                 plan.attempts = 0;
                 plan.due = plan.due.min(due);
@@ -214,13 +215,9 @@ impl Dialer {
         let left = known.iter().map(Multiaddr::to_string).collect();
         if known.is_empty() {
             self.nearby.remove(&peer);
-            if self
-                .plans
-                .get(&Target::Hub(peer))
-                .is_some_and(|plan| plan.addresses.is_empty())
-                && self.try_nearby
-            {
-                self.plans.remove(&Target::Hub(peer));
+            let target = Target::Hub(peer);
+            if self.plans.get(&target).is_some_and(|plan| !plan.listed) {
+                self.plans.remove(&target);
             }
         }
         self.next = None;
@@ -273,6 +270,22 @@ impl Dialer {
             if plan.expected.or(plan.found) == Some(peer) {
                 plan.attempts = 0;
                 plan.due = now;
+            }
+        }
+        self.next = None;
+    }
+
+    /// Notes that this machine is on another network: what could not be reached may be now.
+    pub(super) fn moved(&mut self, now: Instant) {
+        let waits: Vec<_> = self
+            .plans
+            .iter()
+            .map(|(target, plan)| (target.clone(), self.first_wait(target, plan.listed)))
+            .collect();
+        for (target, wait) in waits {
+            if let Some(plan) = self.plans.get_mut(&target) {
+                plan.attempts = 0;
+                plan.due = plan.due.min(now + wait);
             }
         }
         self.next = None;
@@ -346,8 +359,187 @@ impl Plan {
     /// Sets the time of the next attempt: later each time, and not the same on every hub.
     fn retry(&mut self, now: Instant, wait: Duration, timing: Timing, random: &mut fastrand::Rng) {
         let doubled = timing.retry * 2_u32.pow(self.attempts.min(DOUBLINGS));
-        let jitter = 0.5 + random.f64();
+        let jitter = 0.5 + random.f64() / 2.0;
         self.attempts = self.attempts.saturating_add(1);
         self.due = now + wait + doubled.min(timing.retry_most).mul_f64(jitter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Two PeerIds, the smaller first.
+    fn pair() -> [PeerId; 2] {
+        let mut pair = [PeerId::random(), PeerId::random()];
+        pair.sort_by_key(|peer| peer.to_base58());
+        pair
+    }
+
+    fn address(port: u16) -> String {
+        format!("/ip4/10.0.0.1/tcp/{port}")
+    }
+
+    fn dialer(local: PeerId) -> Dialer {
+        Dialer::new(local, Timing::default())
+    }
+
+    fn listing(peer: PeerId) -> MeshPeers {
+        MeshPeers {
+            hubs: vec![(names::text(&peer).unwrap(), vec![address(1)])],
+            ..MeshPeers::default()
+        }
+    }
+
+    /// Lets every dial fail until `until`; returns when each was made, in seconds from `now`.
+    fn fail_until(dialer: &mut Dialer, now: Instant, until: Instant) -> Vec<f64> {
+        let mut dials = Vec::new();
+        while let Some(at) = dialer.next().filter(|at| *at <= until) {
+            for dial in dialer.due(at) {
+                dials.push(at.saturating_duration_since(now).as_secs_f64());
+                dialer.failed(&dial.target, at);
+            }
+        }
+        dials
+    }
+
+    #[test]
+    fn the_smaller_dials_at_once_and_the_larger_a_little_later() {
+        let ([smaller, larger], now) = (pair(), Instant::now());
+        let mut dialer = dialer(smaller);
+        dialer.set(&listing(larger), now);
+        let dials = dialer.due(now);
+        assert_eq!(dials.len(), 1);
+        assert_eq!(dials[0].peer, Some(larger));
+        assert_eq!(dials[0].addresses, [address(1).parse().unwrap()]);
+        assert_eq!(dialer.next(), None);
+
+        let mut dialer = super::tests::dialer(larger);
+        dialer.set(&listing(smaller), now);
+        assert_eq!(dialer.next(), Some(now + 2 * SECOND));
+        dialer.up(smaller, None);
+        assert_eq!(dialer.next(), None);
+        dialer.down(smaller, 60 * SECOND, now);
+        assert!(dialer.next().unwrap() >= now + 2 * SECOND);
+    }
+
+    #[test]
+    fn retries_come_soon_then_rarely_and_never_stop() {
+        let ([smaller, larger], now) = (pair(), Instant::now());
+        let mut dialer = dialer(smaller);
+        dialer.set(&listing(larger), now);
+        let dials = fail_until(&mut dialer, now, now + 600 * SECOND);
+        let waits: Vec<_> = dials.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(waits[0] < 1.0, "{waits:?}");
+        assert!(waits.iter().all(|wait| *wait <= 30.0), "{waits:?}");
+        assert!(
+            waits.iter().rev().take(5).all(|wait| *wait >= 15.0),
+            "{waits:?}"
+        );
+        assert!(dials.len() < 50);
+        // The same list again changes nothing; on another network everything is tried anew.
+        let later = now + 600 * SECOND;
+        let due = dialer.next();
+        dialer.set(&listing(larger), later);
+        assert_eq!(dialer.next(), due);
+        dialer.moved(later);
+        assert_eq!(dialer.next(), Some(later));
+    }
+
+    #[test]
+    fn a_hub_that_refuses_is_not_dialled_in_a_loop() {
+        let ([smaller, larger], now) = (pair(), Instant::now());
+        let mut dialer = dialer(smaller);
+        dialer.set(&listing(larger), now);
+        let (mut at, mut dials) = (now, 0);
+        while at < now + 60 * SECOND {
+            let due = dialer.due(at);
+            dials += due.len();
+            for dial in due {
+                dialer.up(larger, Some(&dial.target));
+                dialer.down(larger, SECOND / 10, at);
+            }
+            at = dialer.next().unwrap();
+        }
+        assert!(dials < 15, "{dials}");
+        // After a good connection the waits begin anew.
+        dialer.up(larger, Some(&Target::Hub(larger)));
+        dialer.down(larger, 60 * SECOND, at);
+        assert!(dialer.next().unwrap() < at + SECOND);
+    }
+
+    #[test]
+    fn a_hub_of_the_local_network_is_dialled_where_it_was_seen() {
+        let ([smaller, larger], now) = (pair(), Instant::now());
+        let mut dialer = dialer(larger);
+        let seen: Multiaddr = address(7).parse().unwrap();
+        assert_eq!(
+            dialer.seen(smaller, [seen.clone()], now),
+            Some(vec![address(7)])
+        );
+        assert_eq!(dialer.seen(smaller, [seen.clone()], now), None);
+        // Nobody has named it.
+        assert_eq!(dialer.next(), None);
+        let nearby = MeshPeers {
+            try_nearby: true,
+            ..MeshPeers::default()
+        };
+        dialer.set(&nearby, now);
+        // It does not know of this hub, so this hub does not wait for it.
+        let dials = dialer.due(now);
+        assert_eq!(dials[0].addresses, std::slice::from_ref(&seen));
+        dialer.failed(&dials[0].target, now);
+        assert_eq!(dialer.unseen(smaller, [seen.clone()]), Some(vec![]));
+        assert!(dialer.plans.is_empty());
+        // Named, it is dialled at both addresses.
+        dialer.set(&listing(smaller), now);
+        dialer.seen(smaller, [seen], now);
+        assert_eq!(dialer.due(now + 2 * SECOND)[0].addresses.len(), 2);
+    }
+
+    #[test]
+    fn an_address_rests_while_whoever_is_there_is_connected() {
+        let (now, [local, other]) = (Instant::now(), pair());
+        let mut dialer = dialer(local);
+        let peers = MeshPeers {
+            addresses: vec![address(1), "nonsense".into()],
+            ..MeshPeers::default()
+        };
+        dialer.set(&peers, now);
+        let dials = dialer.due(now);
+        assert_eq!((dials.len(), dials[0].peer), (1, None));
+        dialer.up(other, Some(&dials[0].target));
+        assert_eq!(dialer.next(), None);
+        dialer.down(other, 60 * SECOND, now);
+        assert!(dialer.next().is_some());
+    }
+
+    #[test]
+    fn blocked_hubs_are_not_dialled_and_few_at_a_time() {
+        let now = Instant::now();
+        let mut dialer = dialer(PeerId::random());
+        let hubs: Vec<_> = (0..100)
+            .map(|_| names::text(&PeerId::random()).unwrap())
+            .collect();
+        let mut peers = MeshPeers {
+            hubs: hubs
+                .iter()
+                .map(|hub| (hub.clone(), vec![address(1)]))
+                .collect(),
+            ..MeshPeers::default()
+        };
+        dialer.set(&peers, now);
+        let later = now + 5 * SECOND;
+        let dials = dialer.due(later);
+        assert_eq!(dials.len(), AT_A_TIME);
+        assert_eq!((dialer.next(), dialer.due(later).len()), (None, 0));
+        dialer.failed(&dials[0].target, later);
+        assert_eq!(dialer.due(later).len(), 1);
+        peers.blocked = hubs;
+        dialer.set(&peers, later);
+        assert_eq!(dialer.next(), None);
     }
 }

@@ -559,6 +559,7 @@ impl EventLoop {
             let input = MeshInput::Listening {
                 addresses: addresses.clone(),
             };
+            self.dialer.moved(Instant::now());
             if self.reports.news(input) {
                 self.listening.told(addresses);
             } else {

@@ -4,6 +4,7 @@
 //! cannot decide differently. It must be decided this early, for gossip says what it subscribes
 //! to only once per hub: said on a connection that is then closed, it would be silent for good.
 
+use super::config::Timing;
 use libp2p::PeerId;
 use libp2p::core::transport::PortUse;
 use libp2p::core::{Endpoint, Multiaddr};
@@ -15,10 +16,6 @@ use libp2p::swarm::{
 use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-
-/// Connections this close together come from two hubs that dialled at once. Longer than a dial
-/// may take; a later one was dialled by a hub that has lost the first.
-const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// The hub is connected already.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +40,7 @@ enum Verdict {
 #[derive(Debug)]
 pub(super) struct Gate {
     local: String,
+    at_once: Duration,
     /// The connections of each hub and since when they are up.
     peers: HashMap<PeerId, Vec<(ConnectionId, Instant)>>,
     lost: VecDeque<PeerId>,
@@ -50,9 +48,10 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(local: PeerId) -> Self {
+    pub(super) fn new(local: PeerId, timing: &Timing) -> Self {
         Self {
             local: local.to_base58(),
+            at_once: timing.at_once,
             peers: HashMap::new(),
             lost: VecDeque::new(),
             waker: None,
@@ -65,7 +64,7 @@ impl Gate {
         let Some(oldest) = ages.by_ref().max() else {
             return Verdict::Keep;
         };
-        if oldest >= AT_ONCE {
+        if oldest >= self.at_once {
             Verdict::Replace
         } else if self.local < peer.to_base58() {
             Verdict::Refuse
@@ -164,8 +163,10 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
 
+    const AT_ONCE: Duration = Duration::from_secs(5);
+
     fn gate(local: PeerId, peer: PeerId, since: Instant) -> Gate {
-        let mut gate = Gate::new(local);
+        let mut gate = Gate::new(local, &Timing::default());
         let id = ConnectionId::new_unchecked(1);
         gate.peers.insert(peer, vec![(id, since)]);
         gate

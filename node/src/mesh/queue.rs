@@ -156,3 +156,73 @@ impl LinkQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    fn frame(bytes: usize) -> Arc<[u8]> {
+        vec![0; bytes].into()
+    }
+
+    async fn is_cut(queue: &LinkQueue) -> bool {
+        let soon = std::time::Duration::from_millis(1);
+        tokio::time::timeout(soon, queue.cut()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_is_full_cuts_its_link() {
+        for (count, bytes) in [(FRAMES, 10), (4, BYTES / 4)] {
+            let queue = LinkQueue::default();
+            for _ in 0..count {
+                queue.offer(frame(bytes));
+            }
+            assert!(!is_cut(&queue).await);
+            queue.offer(frame(1));
+            assert!(is_cut(&queue).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_larger_than_the_queue_is_taken_alone() {
+        let queue = LinkQueue::default();
+        queue.offer(frame(BYTES + 1));
+        assert!(!is_cut(&queue).await);
+        // What is being written counts as well.
+        let mut batch = Batch::default();
+        assert!(queue.take(&mut batch).await);
+        queue.offer(frame(1));
+        assert!(is_cut(&queue).await);
+    }
+
+    #[tokio::test]
+    async fn heartbeats_pass_frames_and_only_the_last_count() {
+        let queue = LinkQueue::default();
+        queue.offer(frame(1));
+        for number in 0..100 {
+            queue.heartbeat(vec![number]);
+        }
+        let mut batch = Batch::default();
+        assert!(queue.take(&mut batch).await);
+        assert_eq!(batch.heartbeats.len(), HEARTBEATS);
+        assert_eq!(batch.heartbeats.last(), Some(&vec![99]));
+        assert_eq!(batch.frames.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_taken_before_the_end_and_nothing_after_it() {
+        let queue = LinkQueue::default();
+        queue.offer(frame(1));
+        queue.end(End::Flush);
+        queue.offer(frame(2));
+        assert_eq!(queue.ending().await, End::Flush);
+        let mut batch = Batch::default();
+        assert!(queue.take(&mut batch).await);
+        assert_eq!(batch.frames.len(), 1);
+        assert!(!queue.take(&mut Batch::default()).await);
+        queue.end(End::Cut("now"));
+        queue.end(End::Flush);
+        assert_eq!(queue.ending().await, End::Cut("now"));
+    }
+}

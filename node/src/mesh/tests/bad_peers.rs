@@ -10,8 +10,9 @@ use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{Config, Stream, Swarm, SwarmEvent};
 use std::time::Instant;
 
-/// Dials a hub and returns the raw link stream. The swarm behind it runs in a task.
-async fn raw_stream(identity: &Identity, psk: &Psk, to: &Body) -> Stream {
+/// Dials a hub and returns the raw link stream, or nothing when the hub does not want it. The
+/// swarm behind it runs in a task.
+async fn raw_stream(identity: &Identity, psk: &Psk, to: &Body) -> Option<Stream> {
     let keypair = identity.keypair();
     let local = keypair.public().to_peer_id();
     let transport = transport::transport(keypair, psk, &Timing::default()).unwrap();
@@ -35,12 +36,13 @@ async fn raw_stream(identity: &Identity, psk: &Psk, to: &Body) -> Stream {
                         let _ = sender.send(stream.unwrap());
                     }
                 }
-                SwarmEvent::ConnectionClosed { .. } => return,
+                SwarmEvent::ConnectionClosed { .. }
+                | SwarmEvent::OutgoingConnectionError { .. } => return,
                 _ => {}
             }
         }
     });
-    timeout(SOON, receiver).await.unwrap().unwrap()
+    timeout(SOON, receiver).await.unwrap().ok()
 }
 
 /// Returns a hub with a good link to another, and a bad stream to a third.
@@ -52,7 +54,7 @@ async fn good_and_bad(timing: Timing) -> (Body, LinkId, Body, Stream, LinkId) {
     good.list(&victim);
     let (to_good, _) = victim.link_up().await;
     good.link_up().await;
-    let stream = raw_stream(&bad, &psk, &victim).await;
+    let stream = raw_stream(&bad, &psk, &victim).await.unwrap();
     let (to_bad, _) = victim.link_up().await;
     (victim, to_good, good, stream, to_bad)
 }
@@ -203,4 +205,36 @@ async fn a_brain_that_is_busy_holds_up_nobody_but_those_who_write_to_it() {
     assert!(matches!(frame, Frame::Want(_)));
     let _ = stream.read(&mut [0; 8]).await;
     drop(good);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_lost_its_connection_without_a_word_gets_another() {
+    let timing = Timing {
+        at_once: Duration::ZERO,
+        ..short()
+    };
+    let [first, second, third] = identities();
+    let psk = fresh_key();
+    let mut victim = Body::start_with(&second, &psk, timing).await;
+    for comes_back in [first, third] {
+        let lost = raw_stream(&comes_back, &psk, &victim).await.unwrap();
+        let (old, peer) = victim.link_up().await;
+        assert_eq!(peer, comes_back.peer_id().parse().unwrap());
+        // It is refused, until the old connection is gone.
+        let anew = async {
+            loop {
+                if let Some(stream) = raw_stream(&comes_back, &psk, &victim).await {
+                    return stream;
+                }
+            }
+        };
+        let anew = timeout(SOON, anew).await.unwrap();
+        let (link, reason) = victim.link_down().await;
+        assert_eq!(link, old);
+        assert!(reason.contains("anew"), "{reason}");
+        let (new, _) = victim.link_up().await;
+        assert_ne!(new, old);
+        drop((lost, anew));
+        assert_eq!(victim.link_down().await.0, new);
+    }
 }

@@ -34,7 +34,7 @@ impl Body {
     }
 
     /// Publishes until the other hub hears it: a subscription takes its time to get around.
-    async fn warm_up(&mut self, other: &mut Self) {
+    pub(super) async fn warm_up(&mut self, other: &mut Self) {
         let mut seq = 1_000_000;
         loop {
             seq += 1;
@@ -98,6 +98,28 @@ async fn a_publication_that_cannot_be_read_is_told_with_its_author() {
         })
         .await;
     assert_eq!(author, a.peer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publications_reach_all_hubs_and_go_on_after_a_new_connection() {
+    let psk = fresh_key();
+    let [a, b, c] = identities();
+    let mut a = Body::start(&a, &psk).await;
+    let mut b = Body::start(&b, &psk).await;
+    let mut c = Body::start(&c, &psk).await;
+    // A line: what one end says comes to the other by way of the middle.
+    b.list(&a);
+    a.link_up().await;
+    c.list(&b);
+    c.link_up().await;
+    a.warm_up(&mut c).await;
+    c.warm_up(&mut a).await;
+    let peer = b.peer.clone();
+    c.mesh.apply(MeshEffect::Redial { peer });
+    c.link_down().await;
+    c.link_up().await;
+    a.warm_up(&mut c).await;
+    c.warm_up(&mut b).await;
 }
 
 #[test]
