@@ -234,7 +234,7 @@ impl Echo {
             frames,
             ..
         } = self;
-        runtime.block_on(timeout(DEADLINE, async {
+        let there_and_back = async {
             let began = Instant::now();
             stream.write_all(&frame).await?;
             stream.flush().await?;
@@ -246,7 +246,8 @@ impl Echo {
                     return Ok(began.elapsed());
                 }
             }
-        }))?
+        };
+        runtime.block_on(async { timeout(DEADLINE, there_and_back).await? })
     }
 
     /// Sends a text many times, never more than `in_flight` on their way; returns how many a
