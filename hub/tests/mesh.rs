@@ -16,3 +16,23 @@ fn one_hub_without_a_mesh_serves_its_sessions() {
     assert_eq!(mesh.inbox(ann), ["hi"]);
     assert_eq!(mesh.traffic.links, 0);
 }
+
+#[test]
+fn a_new_hub_is_introduced_to_those_that_cannot_ask_it_yet() {
+    let mut mesh = Mesh::new(4, 1);
+    mesh.net.cut.extend([(1, 3), (2, 3)]);
+    let ticket = mesh.invite(0);
+    for at in [1, 2] {
+        mesh.join(at, &ticket);
+    }
+    mesh.pass(1_000);
+    mesh.join(3, &ticket);
+    // Less than it takes until hubs ask about others that they are not linked with.
+    mesh.pass(1_000);
+    for at in [1, 2] {
+        let machines = &mesh.machines;
+        let peers = machines[at].peers.as_ref().unwrap();
+        let of_new = peers.hubs.iter().find(|(p, _)| *p == machines[3].peer);
+        assert_eq!(of_new.unwrap().1, [machines[3].address()], "hub {at}");
+    }
+}

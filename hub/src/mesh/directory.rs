@@ -206,14 +206,32 @@ impl Hub {
             return Ok(());
         }
         let moved = known.entry.as_ref().map(|old| &old.addresses) != Some(&entry.addresses);
-        known.row.entry = Some(signed);
+        let first = known.entry.is_none();
+        known.row.entry = Some(signed.clone());
         known.entry = Some(cleaned(entry));
         known.changed = true;
         if moved {
             self.peers_changed(t);
         }
+        if first {
+            self.introduce(t, link, signed);
+        }
         self.status_shown(t);
         Ok(())
+    }
+
+    /// Hands the first entry of a new hub on to the linked hubs, if it came from that hub: with
+    /// it they know where to dial. It goes out after the roster entry that lets the new hub in.
+    fn introduce(&self, t: &mut Turn<'_, impl Store>, from: LinkId, signed: Signed) {
+        let came_on = self.mesh.links.get(&from);
+        if came_on.is_none_or(|link| link.peer != signed.by) {
+            return;
+        }
+        let bytes: std::sync::Arc<[u8]> = Frame::Entry(signed).encode().into();
+        for (_, _, link) in self.mesh.linked().filter(|(_, _, link)| *link != from) {
+            let effect = super::frame_effect(link, bytes.clone());
+            t.effects.after.push(effect);
+        }
     }
 
     /// Takes in a change of the entry of the hub at the other end.
