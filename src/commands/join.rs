@@ -47,15 +47,13 @@ pub(crate) async fn run(args: JoinArgs, context: &Context) -> Result<(), CliErro
     if !matches!(answer, HubLine::JoinResult { .. }) {
         return Err(CliError::odd_answer("join"));
     }
-    let inviter = ticket.inviter.as_str();
     let within = Duration::from_secs(args.wait);
-    let status = match watch_for(&mut hub, within, |status| joined(status).then_some(())).await? {
-        Ok(()) => {
-            let gathered = watch_for(&mut hub, GATHER, |_| None::<()>).await?;
-            gathered.err().unwrap_or_default()
-        }
-        Err(status) => return Err(not_yet(&status, &ticket, inviter)),
-    };
+    let settled = |status: &Value| (joined(status) || refused(status)).then(|| status.clone());
+    let (Ok(status) | Err(status)) = watch_for(&mut hub, within, settled).await?;
+    if !joined(&status) {
+        return Err(not_yet(&status, &ticket));
+    }
+    let (Ok(status) | Err(status)) = watch_for(&mut hub, GATHER, |_| None).await?;
     context.output.result(
         || {
             let mut document = tool_result(&answer);
@@ -119,6 +117,12 @@ fn joined(status: &Value) -> bool {
     Doc(&status["mesh"]).flag("admitted") && Doc(status).list("hubs").into_iter().any(is_linked)
 }
 
+/// Returns whether a hub of the mesh has looked at the ticket and does not take it.
+fn refused(status: &Value) -> bool {
+    let mut warnings = Doc(status).list("warnings").into_iter();
+    Doc(&status["mesh"]).flag("joining") && warnings.any(|w| w.text("code") == "not_admitted")
+}
+
 fn welcome(status: &Value, inviter: &str) -> String {
     let hubs = Doc(status).list("hubs");
     let linked = hubs.iter().filter(|hub| is_linked(**hub)).count();
@@ -146,8 +150,8 @@ fn welcome(status: &Value, inviter: &str) -> String {
 }
 
 /// Returns the error that this hub is not let in yet, with what is known of why.
-fn not_yet(status: &Value, ticket: &Ticket, inviter: &str) -> CliError {
-    let reasons = reasons(status, Some(inviter), &ticket.addresses);
+fn not_yet(status: &Value, ticket: &Ticket) -> CliError {
+    let reasons = reasons(status, Some(ticket.inviter.as_str()), &ticket.addresses);
     let why = if reasons.is_empty() {
         let places: Vec<String> = ticket
             .addresses
@@ -162,6 +166,11 @@ fn not_yet(status: &Value, ticket: &Ticket, inviter: &str) -> CliError {
     } else {
         reasons.join(" ")
     };
+    if refused(status) {
+        let mut error = CliError::failed(why);
+        error.code = ErrorCode::BadArgs;
+        return error;
+    }
     let mut error = CliError::failed(format!(
         "The ticket is kept, but the mesh of {} has not let this hub in yet. {why}",
         ticket.hub_id
@@ -183,6 +192,23 @@ mod tests {
         assert!(joined(&status(true, "direct")) && joined(&status(true, "relayed")));
         assert!(!joined(&status(false, "direct")) && !joined(&status(true, "offline")));
         assert!(!joined(&json!({"mesh": null, "hubs": []})));
+    }
+
+    #[test]
+    fn a_ticket_that_is_not_taken_ends_the_wait_with_the_reason() {
+        let status = |joining: bool| {
+            json!({"mesh": {"admitted": false, "joining": joining}, "hubs": [], "warnings": [
+                {"code": "not_admitted", "message": "desk refuses this hub: The ticket has expired.",
+                 "remedy": "Make a new ticket"}]})
+        };
+        assert!(refused(&status(true)) && !refused(&status(false)));
+        assert!(!refused(
+            &json!({"mesh": {"joining": true}, "warnings": []})
+        ));
+        assert_eq!(
+            reasons(&status(true), None, &[]),
+            ["desk refuses this hub: The ticket has expired. Make a new ticket."]
+        );
     }
 
     #[test]

@@ -70,10 +70,12 @@ pub(super) fn reasons(status: &Value, peer: Option<&str>, addresses: &[String]) 
         .iter()
         .flat_map(|code| warnings.iter().filter(move |w| w.text("code") == *code))
         .map(|warning| {
+            // The name of a hub or a command at its beginning stays as it is.
+            let remedy = warning.text("remedy");
             format!(
-                "{} {}",
-                as_sentence(&warning.text("message")),
-                as_sentence(&warning.text("remedy"))
+                "{} {}.",
+                warning.text("message"),
+                remedy.trim_end_matches('.')
             )
         })
         .collect();
@@ -112,8 +114,8 @@ mod tests {
         let status = json!({
             "warnings": [
                 {"code": "ws_port_taken", "message": "x", "remedy": "y"},
-                {"code": "wrong_key", "message": "The handshake fails", "remedy": "Compare keys"},
-                {"code": "hub_id_taken", "message": "The name is taken", "remedy": "Choose another"},
+                {"code": "wrong_key", "message": "The handshake fails.", "remedy": "Compare keys"},
+                {"code": "hub_id_taken", "message": "The name is taken.", "remedy": "Choose another."},
             ],
             "dials": [
                 {"address": "/ip4/10.0.0.2/tcp/4001/p2p/Qm", "peer_id": "Qm",

@@ -5,7 +5,7 @@ use super::document::Doc;
 use super::status::{Surroundings, state_cell, title};
 use super::style::{BOLD, DIM, FAIL, GOOD, PLAIN, WARN, paint};
 use super::table::{Cell, Table, cell};
-use super::text::short_path;
+use super::text::{keep_end, short_path};
 use super::time::ago;
 
 /// What to do about hubs that are not paired.
@@ -55,7 +55,7 @@ pub(crate) fn hubs(doc: Doc<'_>, around: Surroundings<'_>) -> String {
             (n, None) => cell(WARN, n.to_string()),
         };
         table.row(vec![
-            cell(BOLD, hub.text("hub_id")),
+            cell(BOLD, hub_name(*hub)),
             hub_state(*hub),
             cell(PLAIN, host_port(hub.0["address"].as_str().unwrap_or(""))),
             cell(PLAIN, round_trip(*hub)),
@@ -74,6 +74,16 @@ pub(crate) fn hubs(doc: Doc<'_>, around: Surroundings<'_>) -> String {
         title("Hubs", hubs.len()),
         table.render(around.columns)
     )
+}
+
+/// Returns what a hub is called; one that has not said its name yet goes by the end of its key.
+pub(crate) fn hub_name(hub: Doc<'_>) -> String {
+    let (name, peer) = (hub.text("hub_id"), hub.text("peer_id"));
+    if name == peer {
+        keep_end(&peer, 9)
+    } else {
+        name
+    }
 }
 
 fn hub_state(hub: Doc<'_>) -> Cell {
@@ -118,7 +128,7 @@ pub(crate) fn sessions(doc: Doc<'_>, around: Surroundings<'_>) -> String {
                     if name.contains('@') {
                         name
                     } else {
-                        format!("{name}@{}", hub.text("hub_id"))
+                        format!("{name}@{}", hub_name(hub))
                     },
                 ),
                 cell(PLAIN, peer.text("agent")),
@@ -277,6 +287,13 @@ Sessions on other hubs (3)
                 ("listens", "10.0.0.1:4001, [fd00::1]:4001".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn a_hub_without_a_name_goes_by_the_end_of_its_key() {
+        let peer = "12D3KooWP8MXX4RaKWaSDGsu7SQbjXv5eP81AMuD2SYMunMieYDr";
+        let hub = json!({"hub_id": peer, "peer_id": peer});
+        assert_eq!(hub_name(Doc(&hub)), "…unMieYDr");
     }
 
     #[test]

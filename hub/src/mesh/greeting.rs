@@ -345,21 +345,46 @@ impl Hub {
     ) -> Done {
         let name = self.hub_name(peer);
         let words: String = visible(&refuse.message).chars().take(400).collect();
-        let (code, about) = match refuse.code {
-            RefuseCode::Version => ("version_skew", peer.as_str()),
-            RefuseCode::NotAdmitted => ("not_admitted", ""),
-            RefuseCode::Revoked => ("revoked", ""),
-            RefuseCode::OtherMesh => ("other_mesh", peer.as_str()),
-            RefuseCode::HubIdTaken => ("hub_id_taken", ""),
-            RefuseCode::IdentityInUse => ("cloned_identity", ""),
-            RefuseCode::BadFrame => ("bad_frame", peer.as_str()),
-            RefuseCode::Other => ("refused", peer.as_str()),
+        let anew = "On one of the two: stop the hub, move identity.key, mesh.key and relay.db away, and use a new ticket: ecorelay join";
+        let (code, about, remedy) = match refuse.code {
+            RefuseCode::Version => (
+                "version_skew",
+                peer.as_str(),
+                "Update the older of the two (ecorelay --version), then: ecorelay node restart",
+            ),
+            RefuseCode::NotAdmitted => (
+                "not_admitted",
+                "",
+                "Make a new ticket on a hub of the mesh (ecorelay invite) and use it here: ecorelay join",
+            ),
+            RefuseCode::Revoked => ("revoked", "", anew),
+            RefuseCode::OtherMesh => (
+                "other_mesh",
+                peer.as_str(),
+                "Let one of the two join the other's mesh: ecorelay invite there, ecorelay join here",
+            ),
+            RefuseCode::HubIdTaken => (
+                "hub_id_taken",
+                "",
+                "Set another hub_id in config.toml, then: ecorelay node restart",
+            ),
+            RefuseCode::IdentityInUse => ("cloned_identity", "", anew),
+            RefuseCode::BadFrame => (
+                "bad_frame",
+                peer.as_str(),
+                "Update the older of the two (ecorelay --version), then: ecorelay node restart",
+            ),
+            RefuseCode::Other => (
+                "refused",
+                peer.as_str(),
+                "ecorelay doctor, on both machines",
+            ),
         };
         self.mesh.troubles.raise(
             code,
             about,
             format!("{name} refuses this hub: {words}"),
-            "The sentence above says what to do.",
+            remedy,
             t.now,
         );
         if let Some(known) = self.mesh.hubs.get_mut(peer) {

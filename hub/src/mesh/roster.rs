@@ -280,7 +280,7 @@ impl Hub {
 pub(super) fn revoked() -> Refuse {
     Refuse {
         code: RefuseCode::Revoked,
-        message: "This hub was revoked: the others no longer talk to it. Ask one of them for a new ticket.".into(),
+        message: "This hub's key was revoked: the other hubs no longer talk to it.".into(),
     }
 }
 

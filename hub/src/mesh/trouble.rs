@@ -168,7 +168,9 @@ impl Hub {
         };
         let words = match &failure {
             DialFailure::Unreachable(why) => format!("not reachable: {}", visible(why)),
-            DialFailure::TimedOut => "nothing answered in time".to_owned(),
+            DialFailure::TimedOut => {
+                "nothing answered in time (a firewall, or another mesh key)".to_owned()
+            }
             DialFailure::Handshake => "the handshake failed".to_owned(),
             DialFailure::Own => {
                 let host = host_of(&address);

@@ -4,7 +4,7 @@ use super::files::{open_to_others, open_to_others_fail};
 use super::finding::{Finding, fail, ok, warn};
 use crate::view::address::{host_port, is_loopback};
 use crate::view::document::Doc;
-use crate::view::hubs::round_trip;
+use crate::view::hubs::{hub_name, round_trip};
 use crate::view::text::count;
 use crate::view::time::{ago, now_ms};
 use ecorelay_protocol::Psk;
@@ -122,7 +122,7 @@ fn addresses(mesh: Doc<'_>) -> Finding {
 
 fn other(hub: Doc<'_>) -> Finding {
     const CHECK: &str = "hub link";
-    let name = hub.text("hub_id");
+    let name = hub_name(hub);
     let state = hub.text("state");
     if state != "offline" {
         let rtt = round_trip(hub);
@@ -167,8 +167,11 @@ pub(super) fn subject(code: &str) -> &'static str {
         "version_skew" => "version",
         "hub_id_taken" => "hub id",
         "cloned_identity" => "identity",
-        "not_admitted" | "other_mesh" => "mesh",
-        "flood" | "bad_frame" => "hub link",
+        "not_admitted" | "other_mesh" | "revoked" | "refused" => "mesh",
+        "mesh_off" | "mesh_port_taken" | "mesh_key_not_saved" => "mesh",
+        "bad_frame" => "hub link",
+        code if code.starts_with("rooms_") => "rooms",
+        code if code.starts_with("group") => "groups",
         _ => "warning",
     }
 }
