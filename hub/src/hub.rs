@@ -197,6 +197,11 @@ impl Hub {
                     self.note_failure(error);
                 }
             }
+            Input::Ending => {
+                if let Err(Fail::Store(error)) = self.flush_lazy(&mut t) {
+                    self.note_failure(error);
+                }
+            }
             Input::Tick => {}
         }
         if self.next_deadline().is_some_and(|due| due <= now) {

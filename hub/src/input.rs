@@ -66,6 +66,8 @@ pub enum Input {
     },
     /// Something happened on the mesh.
     Mesh(MeshInput),
+    /// The hub is about to end: what waits for a batch to travel with is written with this one.
+    Ending,
     /// Time has passed (see [`crate::Hub::next_deadline`]).
     Tick,
 }

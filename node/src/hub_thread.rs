@@ -26,6 +26,8 @@ const BATCH_TIME_MOST: Duration = Duration::from_millis(10);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// A client that just connected is about to register: the hub does not end under its feet.
 const NEWCOMER: Duration = Duration::from_secs(2);
+/// How long the hub may handle what has come before its end.
+const LAST_INPUTS: Duration = Duration::from_millis(500);
 /// The warning while the store fails.
 const STORE_FAILING: &str = "store_failing";
 
@@ -182,9 +184,15 @@ impl Body {
             if self.waiting.is_empty() {
                 match self.wait().await {
                     Wake::Events => self.unpack(),
-                    Wake::Timer if self.is_idle_too_long() => return Ok(ExitReason::Idle),
+                    Wake::Timer if self.is_idle_too_long() => {
+                        self.last_batches()?;
+                        return Ok(ExitReason::Idle);
+                    }
                     Wake::Timer => self.waiting.push_back(Input::Tick),
-                    Wake::Stop => return Ok(ExitReason::Stopped),
+                    Wake::Stop => {
+                        self.last_batches()?;
+                        return Ok(ExitReason::Stopped);
+                    }
                 }
             }
             self.batch()?;
@@ -197,6 +205,24 @@ impl Body {
                 self.idle_since.get_or_insert_with(Instant::now);
             }
         }
+    }
+
+    /// Handles what has come before the end, such as the word that a push has arrived: without
+    /// it, the message would come once more after the next start.
+    fn last_batches(&mut self) -> Result<(), StoreError> {
+        let deadline = Instant::now() + LAST_INPUTS;
+        while self.received.len() < BATCH_INPUTS {
+            match self.inbox.events.try_recv() {
+                Ok(event) => self.received.push(event),
+                Err(_) => break,
+            }
+        }
+        self.unpack();
+        while !self.waiting.is_empty() && Instant::now() < deadline {
+            self.batch()?;
+        }
+        self.waiting.push_front(Input::Ending);
+        self.batch()
     }
 
     async fn wait(&mut self) -> Wake {

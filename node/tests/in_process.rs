@@ -55,6 +55,26 @@ async fn a_taken_push_is_delivered_and_an_untaken_one_waits() {
 }
 
 #[tokio::test]
+async fn a_push_that_was_taken_right_before_the_end_does_not_come_again() {
+    let home = Home::new();
+    let node = home.start().await;
+    let a = node.session("a").register().await.unwrap();
+    let b = node.session("b").register().await.unwrap();
+    let (sent, _) = tokio::join!(a.send("b", "before the end"), push(&b));
+    assert_eq!(sent.unwrap().status, SendStatus::Delivered);
+    soon("the end", node.stop()).await.unwrap();
+
+    let node = home.start().await;
+    let a = node.session("a").register().await.unwrap();
+    let b = node.session("b").register().await.unwrap();
+    let (_, pushed) = tokio::join!(a.send("b", "after it"), push(&b));
+    let HubLine::IncomingMessage { received, .. } = pushed else {
+        panic!("{pushed:?}")
+    };
+    assert_eq!(received.text, "after it");
+}
+
+#[tokio::test]
 async fn rooms_asks_groups_and_renames_work() {
     let home = Home::new();
     let node = home.start().await;
