@@ -4,7 +4,7 @@
 
 mod support;
 
-use ecorelay_node::{HubLine, Session, SessionError};
+use ecorelay_node::{HubLine, NodeError, Session, SessionError};
 use ecorelay_protocol::{DeliveryState, ErrorCode, SendStatus};
 use serde_json::json;
 use support::mesh::{Machine, mesh, next_message, state_of};
@@ -194,6 +194,29 @@ async fn a_lone_hub_that_made_a_mesh_can_join_another() {
     laptop.kill().await;
     laptop.start().await;
     laptop.until_linked(&desk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_file_that_is_gone_is_made_again_and_a_damaged_one_refused() {
+    let mut machines = mesh(&["desk", "laptop"]).await;
+    machines[1].kill().await;
+    let path = machines[1].dir().mesh_key();
+    let key = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, "nonsense").unwrap();
+    let error = machines[1].builder().start().await.unwrap_err();
+    assert!(matches!(error, NodeError::MeshKey(_)), "{error}");
+    let told = error.to_string();
+    let name = path.display().to_string();
+    assert!(
+        told.contains(&name) && told.contains("Move it away"),
+        "{told}"
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "nonsense");
+
+    std::fs::remove_file(&path).unwrap();
+    machines[1].start().await;
+    machines[1].until_linked(&machines[0]).await;
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), key);
 }
 
 #[tokio::test(flavor = "multi_thread")]
