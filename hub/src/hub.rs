@@ -242,8 +242,11 @@ impl Hub {
         for (conn, old, new) in batch.renames.into_iter().rev() {
             self.move_session(conn, &new, &old);
         }
-        // Confirmations are noted again with a later batch.
+        // Confirmations are noted again with a later batch; what other hubs said of messages is
+        // heard again on their next links.
         self.lazy.splice(0..0, batch.lazy_written);
+        self.lazy
+            .retain(|write| !matches!(write, Write::MarkOutgoing { .. }));
         self.lazy_due = (!self.lazy.is_empty()).then_some(now + LAZY_MS);
         let durable = store.load()?;
         self.mail = Mailboxes::new(&durable);

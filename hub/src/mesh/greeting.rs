@@ -78,6 +78,7 @@ impl Hub {
         self.check_clock(t, &peer, hello.now);
         if let Some(entry) = self.mesh.links.get_mut(&link) {
             entry.stage = Stage::Joining;
+            entry.ticket = hello.ticket;
         }
         if admitted_now {
             roster::send_roster(t, link, self.mesh.roster.missing(&[]));
@@ -93,15 +94,23 @@ impl Hub {
 
     /// Takes a link into use if both said hello and both are on the roster by now.
     pub(super) fn accept_waiting(&mut self, t: &mut Turn<'_, impl Store>, link: LinkId) -> Done {
-        let Some(entry) = self.mesh.links.get(&link) else {
+        let admitted = self.mesh.is_admitted();
+        let Some(entry) = self.mesh.links.get_mut(&link) else {
             return Ok(());
         };
-        let peer = entry.peer.clone();
-        if entry.stage == Stage::Joining
-            && self.mesh.is_admitted()
-            && self.mesh.is_member(&peer)
-            && self.mesh.hubs.contains_key(&peer)
+        let (peer, stage) = (entry.peer.clone(), entry.stage);
+        if stage != Stage::Joining || !admitted {
+            return Ok(());
+        }
+        // One that said hello before this hub was admitted itself.
+        if let Some(ticket) = entry.ticket.take()
+            && !self.mesh.is_member(&peer)
+            && let Ok(claim) = self.check_ticket(t.now, &peer, Some(&ticket))
         {
+            self.admit(t, &peer, claim)?;
+            roster::send_roster(t, link, self.mesh.roster.missing(&[]));
+        }
+        if self.mesh.is_member(&peer) && self.mesh.hubs.contains_key(&peer) {
             return self.accept_link(t, link, &peer);
         }
         Ok(())

@@ -3,7 +3,7 @@
 use crate::hub::{Done, Turn};
 use crate::mesh::{LinkId, LinkPath, directory, roster};
 use crate::{Hub, Store};
-use ecorelay_protocol::link::{Frame, FrameError, Query, Refuse, RefuseCode, Sync};
+use ecorelay_protocol::link::{Frame, FrameError, Query, Refuse, RefuseCode, Signed, Sync};
 use ecorelay_protocol::{PeerId, limits};
 
 /// A link that is open.
@@ -15,6 +15,8 @@ pub(crate) struct Link {
     /// Since when, in ms.
     pub(crate) since: u64,
     pub(crate) stage: Stage,
+    /// The ticket of a hub that said hello when this one could not admit it yet.
+    pub(super) ticket: Option<Signed>,
     /// The round-trip time, in microseconds.
     pub(crate) round_trip: Option<u64>,
 }
@@ -50,6 +52,7 @@ impl Hub {
             path,
             since: t.now,
             stage: Stage::Greeting,
+            ticket: None,
             round_trip: None,
         };
         self.mesh.links.insert(link, entry);

@@ -274,17 +274,20 @@ impl Hub {
                 (DeliveryState::Outbox, detail, Some(refusal), false)
             }
         };
-        self.write_lazily(
-            t,
-            Write::MarkOutgoing {
-                msg_id: ack.msg_id.clone(),
-                acked: Some(t.now),
-                state,
-                ts: t.now,
-                detail: detail.clone(),
-                refused: refusal.is_some(),
-            },
-        )?;
+        let mark = Write::MarkOutgoing {
+            msg_id: ack.msg_id.clone(),
+            acked: Some(t.now),
+            state,
+            ts: t.now,
+            detail: detail.clone(),
+            refused: refusal.is_some(),
+        };
+        if refusal.is_some() {
+            // The sender will be told: it may not be sent again, even after a crash.
+            self.write(t, mark)?;
+        } else {
+            self.write_lazily(t, mark)?;
+        }
         let told = self.tell_waiting(t, &ack.msg_id, state, detail, refusal.clone(), wait);
         if let (false, Some(refusal)) = (told, refusal) {
             self.flush_lazy(t)?;

@@ -52,6 +52,8 @@ impl Hub {
         rows: impl Iterator<Item = &'a MessageRow>,
     ) {
         for row in rows {
+            // Nothing that a push path says later counts for more than that.
+            self.mesh.owed.remove(row.msg_id.as_str());
             if let Some(hub) = &row.from.hub
                 && let Some(peer) = self.mesh.peer_of(hub).cloned()
             {

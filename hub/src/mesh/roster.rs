@@ -255,8 +255,11 @@ impl Hub {
             // Whoever was met on the way in and does not belong to the mesh.
             let mesh = &mut self.mesh;
             let roster = &mesh.roster;
-            mesh.hubs
-                .retain(|peer, known| roster.is_member(peer) || known.row.last_seen > 0);
+            let linked: BTreeSet<&PeerId> = mesh.links.values().map(|link| &link.peer).collect();
+            mesh.hubs.retain(|peer, known| {
+                // One that said hello may be admitted yet.
+                roster.is_member(peer) || known.row.last_seen > 0 || linked.contains(peer)
+            });
         }
         self.peers_changed(t);
         let links: Vec<(LinkId, PeerId)> = self
