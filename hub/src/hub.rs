@@ -179,6 +179,9 @@ impl Hub {
             store,
             effects,
         };
+        if let Err(Fail::Store(error)) = self.adopt_groups(&mut t) {
+            self.note_failure(error);
+        }
         match input {
             Input::Connected { conn, origin } => self.connected(&t, conn, origin),
             Input::Line { conn, incoming } => self.line(&mut t, conn, incoming),
@@ -313,6 +316,7 @@ impl Hub {
             self.delivery.next_deadline(),
             self.mesh.next_deadline(),
             (!self.mesh_started).then_some(0),
+            self.groups.next_deadline(),
             self.lazy_due,
             self.status_due,
             Some(self.sweep_due),
@@ -345,6 +349,7 @@ impl Hub {
                 Ok(())
             })
             .and_then(|()| self.mesh_timers(t))
+            .and_then(|()| self.group_timers(t))
             .and_then(|()| self.sweep(t))
             .and_then(|()| self.housekeeping(t));
         if !std::mem::replace(&mut self.mesh_started, true) {

@@ -66,7 +66,6 @@ impl Hub {
         import: ImportGroup,
     ) -> Done {
         let name = Name::parse(&import.group, "The group's name")?;
-        let admin = Address::parse(&import.admin, "The admin's name")?;
         if import.members.len() > limits::GROUP_MEMBERS
             || import.messages.len() > limits::GROUP_HISTORY
         {
@@ -87,20 +86,7 @@ impl Hub {
             );
             return Ok(());
         }
-        self.add_group(t, name.clone(), admin.clone())?;
-        let taken = import.messages.len();
-        for entry in import.messages {
-            let from =
-                Address::parse(&entry.from, "An author's name").unwrap_or_else(|_| admin.clone());
-            self.adopt_entry(t, &name, &from, entry.system, entry.text, entry.ts)?;
-        }
-        self.add_member(t, &name, admin)?;
-        for (member, read) in import.members {
-            if let Ok(member) = Address::parse(&member, "A member's name") {
-                self.add_member(t, &name, member.clone())?;
-                self.adopt_cursor(t, &name, &member, read)?;
-            }
-        }
+        let taken = self.adopt_import(t, name, import)?;
         self.answer(
             t,
             caller,

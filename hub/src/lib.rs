@@ -39,7 +39,8 @@ pub use memory_store::MemoryStore;
 pub use mesh::{DialFailure, LinkId, LinkPath, MeshEffect, MeshInput, MeshPeers};
 pub use plain_keys::PlainKeys;
 pub use store::{
-    AskRow, Asker, Durable, Found, GoneRow, GroupEntryRow, GroupId, GroupRow, HubRow, MailboxId,
-    MailboxLoad, MailboxRow, MemberRow, MeshRow, MessageKey, MessageRow, OpId, OutboxLoad,
-    OutgoingRow, Pushed, Store, StoreError, Write,
+    AskRow, Asker, Durable, EntryPlace, Found, GoneRow, GroupChangeRow, GroupEntryRow, GroupHubRow,
+    GroupId, GroupLoad, GroupRow, HubRow, MailboxId, MailboxLoad, MailboxRow, Member, MemberRow,
+    MeshRow, MessageKey, MessageRow, OpId, OutboxLoad, OutgoingRow, Proof, Pushed, Store,
+    StoreError, Write,
 };

@@ -1,12 +1,14 @@
 //! A store in memory, for tests and the simulator: the reference for what every store does.
 
+mod groups;
+
 use crate::store::{
-    AskRow, Durable, Found, GoneRow, GroupEntryRow, GroupId, GroupRow, HubRow, MailboxId,
-    MailboxLoad, MailboxRow, MemberRow, MeshRow, MessageKey, MessageRow, OutboxLoad, OutgoingRow,
-    Store, StoreError, Write,
+    AskRow, Durable, EntryPlace, Found, GoneRow, GroupChangeRow, GroupEntryRow, GroupId, HubRow,
+    MailboxId, MailboxLoad, MailboxRow, Member, MeshRow, MessageKey, MessageRow, OutboxLoad,
+    OutgoingRow, Store, StoreError, Write,
 };
 use ecorelay_protocol::link::Signed;
-use ecorelay_protocol::{Address, DeliveryState, PeerId, PushResult};
+use ecorelay_protocol::{DeliveryState, PeerId, PushResult};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,9 +30,7 @@ struct Tables {
     keys: BTreeMap<String, MessageKey>,
     gone: BTreeMap<String, GoneRow>,
     asks: BTreeMap<String, AskRow>,
-    groups: BTreeMap<GroupId, GroupRow>,
-    members: BTreeMap<(GroupId, Address), MemberRow>,
-    entries: BTreeMap<(GroupId, u64), GroupEntryRow>,
+    groups: groups::GroupTables,
     mesh: Option<MeshRow>,
     hubs: BTreeMap<PeerId, HubRow>,
     roster: BTreeMap<(PeerId, bool), Signed>,
@@ -38,7 +38,6 @@ struct Tables {
     outgoing_ids: BTreeMap<String, (PeerId, u64)>,
     last_outgoing: BTreeMap<PeerId, u64>,
     last_mailbox: u32,
-    last_group: u32,
 }
 
 impl MemoryStore {
@@ -86,7 +85,7 @@ impl MemoryStore {
             + t.messages.len()
             + t.gone.len()
             + t.asks.len()
-            + t.entries.len()
+            + t.groups.rows()
             + t.hubs.len()
             + t.roster.len()
             + t.outgoing.len()
@@ -270,9 +269,6 @@ impl Tables {
                 for row in self.gone.values_mut().filter(|m| m.from == old) {
                     row.from = new.clone();
                 }
-                for entry in self.entries.values_mut().filter(|e| e.from == old) {
-                    entry.from = new.clone();
-                }
             }
             Write::ForgetGone { before } => self.gone.retain(|_, row| row.left >= before),
             Write::PutAsk(row) => {
@@ -281,28 +277,7 @@ impl Tables {
             Write::DeleteAsk { broadcast_id } => {
                 self.asks.remove(&broadcast_id);
             }
-            Write::PutGroup(row) => {
-                self.last_group = self.last_group.max(row.id.0);
-                self.groups.insert(row.id, row);
-            }
-            Write::DeleteGroup(id) => {
-                self.groups.remove(&id);
-                self.members.retain(|(group, _), _| *group != id);
-                self.entries.retain(|(group, _), _| *group != id);
-            }
-            Write::PutMember { group, member } => {
-                self.members.insert((group, member.address.clone()), member);
-            }
-            Write::DeleteMember { group, address } => {
-                self.members.remove(&(group, address));
-            }
-            Write::AppendGroupEntry(row) => {
-                self.entries.insert((row.group, row.id), row);
-            }
-            Write::TrimGroup { group, keep_from } => {
-                self.entries
-                    .retain(|(g, id), _| *g != group || *id >= keep_from);
-            }
+            write => self.groups.apply(write),
         }
         0
     }
@@ -356,18 +331,6 @@ impl Store for MemoryStore {
                 oldest_unread: messages().find(|m| m.read.is_none()).map(|m| m.ts),
             }
         });
-        let groups = t.groups.values().map(|row| {
-            let members = t.members.iter().filter(|((g, _), _)| *g == row.id);
-            let last = t
-                .entries
-                .range((row.id, 0)..=(row.id, u64::MAX))
-                .next_back();
-            (
-                row.clone(),
-                members.map(|(_, m)| m.clone()).collect(),
-                last.map_or(0, |((_, id), _)| *id),
-            )
-        });
         let outboxes = t.last_outgoing.iter().map(|(peer, last_seq)| {
             let waiting = || t.waiting(peer, 0);
             OutboxLoad {
@@ -380,14 +343,14 @@ impl Store for MemoryStore {
         });
         Ok(Durable {
             mailboxes: mailboxes.collect(),
-            groups: groups.collect(),
+            groups: t.groups.load(),
             asks: t.asks.values().cloned().collect(),
             mesh: t.mesh.clone(),
             hubs: t.hubs.values().cloned().collect(),
             roster: t.roster.values().cloned().collect(),
             outboxes: outboxes.collect(),
             last_mailbox: t.last_mailbox,
-            last_group: t.last_group,
+            last_group: t.groups.last,
         })
     }
 
@@ -415,8 +378,7 @@ impl Store for MemoryStore {
         {
             return Ok(Some(Found::Outgoing(Box::new(OutgoingRow::clone(row)))));
         }
-        let entry = t.entries.values().find(|e| e.msg_id == msg_id);
-        Ok(entry.cloned().map(Found::Group))
+        Ok(t.groups.find(msg_id).map(Found::Group))
     }
 
     fn unread(
@@ -463,29 +425,40 @@ impl Store for MemoryStore {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Vec<GroupEntryRow>, StoreError> {
-        let rows = self
-            .working
-            .entries
-            .range((group, after.saturating_add(1))..=(group, u64::MAX));
-        Ok(bounded(
-            rows.map(|(_, e)| e.clone()),
-            limit,
-            max_bytes,
-            |e| e.text.len(),
-        ))
+        let rows = self.working.groups.counting(group, after).cloned();
+        Ok(bounded(rows, limit, max_bytes, |e| e.text.len()))
     }
 
     fn count_group_entries(
         &mut self,
         group: GroupId,
         after: u64,
-        except: &Address,
+        except: &Member,
     ) -> Result<usize, StoreError> {
-        let rows = self
-            .working
-            .entries
-            .range((group, after.saturating_add(1))..=(group, u64::MAX));
-        Ok(rows.filter(|(_, e)| e.from != *except).count())
+        let rows = self.working.groups.counting(group, after);
+        Ok(rows.filter(|e| e.from != *except).count())
+    }
+
+    fn group_places(&mut self, group: GroupId) -> Result<Vec<EntryPlace>, StoreError> {
+        Ok(self.working.groups.places(group))
+    }
+
+    fn group_texts(
+        &mut self,
+        group: GroupId,
+        author: Option<&PeerId>,
+        after: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<GroupEntryRow>, StoreError> {
+        let rows = self.working.groups.texts(group, author, after);
+        Ok(bounded(rows.into_iter(), limit, max_bytes, |e| {
+            e.text.len()
+        }))
+    }
+
+    fn group_changes(&mut self, group: GroupId) -> Result<Vec<GroupChangeRow>, StoreError> {
+        Ok(self.working.groups.changes(group))
     }
 
     fn outbox(
@@ -509,10 +482,5 @@ impl Store for MemoryStore {
         };
         let rows = self.working.of_hub(peer, 0).rev().filter(open).take(limit);
         Ok(rows.map(|row| OutgoingRow::clone(row)).collect())
-    }
-
-    fn first_group_entry(&mut self, group: GroupId) -> Result<Option<u64>, StoreError> {
-        let mut rows = self.working.entries.range((group, 0)..=(group, u64::MAX));
-        Ok(rows.next().map(|((_, id), _)| *id))
     }
 }

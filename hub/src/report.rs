@@ -145,8 +145,8 @@ impl Hub {
             .iter()
             .map(|g| {
                 json!({
-                    "name": g.row.name, "admin": g.row.admin, "entries": g.last_id,
-                    "members": g.members.keys().collect::<Vec<_>>(),
+                    "name": g.row.name, "admin": self.address_of(&g.row.admin), "entries": g.last_id,
+                    "members": g.members.keys().map(|m| self.address_of(m)).collect::<Vec<_>>(),
                 })
             })
             .collect();
@@ -238,6 +238,7 @@ impl Hub {
                         .count()
                 });
                 let members = group.map_or(0, |g| g.members.len());
+                let from = self.address_of(&entry.from);
                 let text = format!(
                     "Entry {} of the group \"{name}\"; {read} of {members} members have read that far.",
                     entry.id
@@ -245,8 +246,8 @@ impl Hub {
                 MessageTrace {
                     msg_id: entry.msg_id,
                     kind: MessageKind::Group,
-                    to: entry.from.clone(),
-                    from: entry.from,
+                    to: from.clone(),
+                    from,
                     state: DeliveryState::Stored,
                     steps: vec![
                         step(entry.ts, "accepted", "On disk at this hub.".into()),

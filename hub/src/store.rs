@@ -3,16 +3,19 @@
 
 use ecorelay_protocol::link::Signed;
 use ecorelay_protocol::{
-    Address, DeliveryState, GroupEntryType, HubId, MessageKind, Name, PeerId, Psk, PushResult,
+    Address, DeliveryState, HubId, MessageKind, Name, PeerId, Psk, PushResult,
+};
+
+mod groups;
+
+pub use groups::{
+    EntryPlace, GroupChangeRow, GroupEntryRow, GroupHubRow, GroupId, GroupLoad, GroupRow, Member,
+    MemberRow, OpId, Proof,
 };
 
 /// A mailbox: stable while names come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MailboxId(pub u32);
-
-/// A group on this hub.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GroupId(pub u32);
 
 /// A message's place: its mailbox and its number in it (from 1, increasing).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -185,64 +188,6 @@ pub enum Asker {
     },
 }
 
-/// The place of an operation in a group's log, the same on every hub.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OpId {
-    /// Lamport time.
-    pub lamport: u64,
-    /// The hub that wrote it.
-    pub hub: HubId,
-    /// Its number among that hub's operations in the group.
-    pub seq: u64,
-}
-
-/// A group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupRow {
-    /// Id on this hub.
-    pub id: GroupId,
-    /// Id on every hub (a UUID).
-    pub uid: String,
-    /// Its name.
-    pub name: Name,
-    /// Its admin.
-    pub admin: Address,
-    /// When it was made, in ms.
-    pub created: u64,
-}
-
-/// A member of a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberRow {
-    /// Who.
-    pub address: Address,
-    /// The last entry it has read; 0 for none.
-    pub last_read: u64,
-    /// When it joined, in ms.
-    pub joined: u64,
-}
-
-/// An entry of a group's history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupEntryRow {
-    /// The group.
-    pub group: GroupId,
-    /// Increasing on this hub, from 1.
-    pub id: u64,
-    /// Its place in the replicated log.
-    pub op: OpId,
-    /// Its message id, unique on this hub.
-    pub msg_id: String,
-    /// When, in ms.
-    pub ts: u64,
-    /// The author.
-    pub from: Address,
-    /// A member's message or a system line.
-    pub entry_type: GroupEntryType,
-    /// The text.
-    pub text: String,
-}
-
 /// The mesh this hub belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeshRow {
@@ -336,8 +281,8 @@ pub struct OutboxLoad {
 pub struct Durable {
     /// All mailboxes, without their messages.
     pub mailboxes: Vec<MailboxLoad>,
-    /// All groups with their members and the highest entry id.
-    pub groups: Vec<(GroupRow, Vec<MemberRow>, u64)>,
+    /// All groups, deleted ones included, without their logs.
+    pub groups: Vec<GroupLoad>,
     /// All broadcasts that can be answered.
     pub asks: Vec<AskRow>,
     /// The mesh this hub belongs to.
@@ -420,8 +365,8 @@ pub enum Write {
         /// The first new number.
         first_seq: u32,
     },
-    /// Write a peer's new name into every message and group entry it sent, so that answers
-    /// find it and the next holder of the old name is not taken for it.
+    /// Write a peer's new name into every message it sent, so that answers find it and the next
+    /// holder of the old name is not taken for it.
     RenameAuthor {
         /// As it was.
         old: Address,
@@ -442,8 +387,10 @@ pub enum Write {
     },
     /// Add or replace a group's row.
     PutGroup(GroupRow),
-    /// Remove a group, its members and its history.
+    /// Remove everything of a group.
     DeleteGroup(GroupId),
+    /// Remove the members and the history of a group; its row and its log of changes stay.
+    ClearGroup(GroupId),
     /// Add or replace a member.
     PutMember {
         /// Of which group.
@@ -456,16 +403,47 @@ pub enum Write {
         /// Of which group.
         group: GroupId,
         /// The member.
-        address: Address,
+        member: Member,
     },
-    /// Add an entry to a group's history.
-    AppendGroupEntry(GroupEntryRow),
-    /// Remove the entries of a group below this id.
-    TrimGroup {
+    /// Add or replace a hub that has or had members.
+    PutGroupHub {
+        /// Of which group.
+        group: GroupId,
+        /// The hub.
+        hub: GroupHubRow,
+    },
+    /// Add a change to a group's log; its number is new.
+    AppendGroupChange(Box<GroupChangeRow>),
+    /// Add an entry to a group's history; its id is new.
+    AppendGroupEntry(Box<GroupEntryRow>),
+    /// Change what an entry comes to; one that is gone is ignored.
+    SetGroupEntry {
         /// Which group.
         group: GroupId,
-        /// The first id kept.
-        keep_from: u64,
+        /// Which entry.
+        id: u64,
+        /// Its id from now on; new, or the same.
+        new_id: u64,
+        /// Its author as it is called now.
+        from: Member,
+        /// It does not count.
+        void: bool,
+    },
+    /// Write a member's new name into the entries of a group that it wrote.
+    RenameGroupAuthor {
+        /// Which group.
+        group: GroupId,
+        /// As it was.
+        old: Member,
+        /// As it is.
+        new: Member,
+    },
+    /// Remove these entries of a group.
+    DeleteGroupEntries {
+        /// Which group.
+        group: GroupId,
+        /// Which entries.
+        ids: Vec<u64>,
     },
     /// Set the mesh this hub belongs to.
     PutMesh(Box<MeshRow>),
@@ -551,8 +529,8 @@ pub trait Store {
         max_bytes: usize,
     ) -> Result<Vec<MessageRow>, StoreError>;
 
-    /// Returns entries of a group with an id above `after`, oldest first, bounded as in
-    /// [`Store::unread`].
+    /// Returns the entries of a group that count and have an id above `after`, by id, bounded as
+    /// in [`Store::unread`].
     fn group_entries(
         &mut self,
         group: GroupId,
@@ -561,13 +539,30 @@ pub trait Store {
         max_bytes: usize,
     ) -> Result<Vec<GroupEntryRow>, StoreError>;
 
-    /// Returns how many entries of a group above id `after` were not written by `except`.
+    /// Returns how many entries of a group above id `after` count and are not from `except`.
     fn count_group_entries(
         &mut self,
         group: GroupId,
         after: u64,
-        except: &Address,
+        except: &Member,
     ) -> Result<usize, StoreError>;
+
+    /// Returns all entries of a group, those that do not count included, by id.
+    fn group_places(&mut self, group: GroupId) -> Result<Vec<EntryPlace>, StoreError>;
+
+    /// Returns the texts of one author (`None` for this hub) with a number above `after`, those
+    /// that do not count included, by number, bounded as in [`Store::unread`].
+    fn group_texts(
+        &mut self,
+        group: GroupId,
+        author: Option<&PeerId>,
+        after: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<GroupEntryRow>, StoreError>;
+
+    /// Returns a group's whole log of changes, by author and number.
+    fn group_changes(&mut self, group: GroupId) -> Result<Vec<GroupChangeRow>, StoreError>;
 
     /// Returns the messages that wait for a hub with a number above `after`, by number, bounded
     /// as in [`Store::unread`].
@@ -582,7 +577,4 @@ pub trait Store {
     /// Returns the newest messages for a hub that left the outbox and whose state may still
     /// change (stored or delivered, not refused), newest first.
     fn unsettled(&mut self, peer: &PeerId, limit: usize) -> Result<Vec<OutgoingRow>, StoreError>;
-
-    /// Returns the lowest entry id a group still has.
-    fn first_group_entry(&mut self, group: GroupId) -> Result<Option<u64>, StoreError>;
 }

@@ -55,6 +55,11 @@ pub const MEMBERS_LISTED: usize = 5_000;
 pub const GROUPS: usize = 200;
 /// Members per group, its admin included.
 pub const GROUP_MEMBERS: usize = 256;
+/// Changes of the membership one group's log can hold; they are kept for ever.
+pub const GROUP_CHANGES: usize = 10_000;
+/// Groups a hub remembers that none of its sessions is in, deleted ones included, so that other
+/// hubs learn what became of them.
+pub const GROUPS_REMEMBERED: usize = 1_000;
 /// History entries kept per group.
 pub const GROUP_HISTORY: usize = 500;
 /// Sessions per hub.

@@ -1,17 +1,17 @@
 //! Making a group, its membership, its end: what changes who may read and write.
 
+use super::op::Body;
 use crate::clients::Caller;
 use crate::hub::{Done, Fail, Turn, refuse};
-use crate::mail::Draft;
-use crate::{Hub, Store, Write};
-use ecorelay_protocol::{Address, ErrorCode, HubLine, MessageKind, Name, limits};
+use crate::{GroupId, Hub, Member, Store};
+use ecorelay_protocol::{Address, ErrorCode, HubLine, Name, limits};
 
 impl Hub {
     pub(super) fn group_create(
         &mut self,
         t: &mut Turn<'_, impl Store>,
         caller: &Caller,
-        me: &Address,
+        me: &Member,
         name: Name,
         members: &[String],
     ) -> Done {
@@ -21,14 +21,14 @@ impl Hub {
                 format!("A group \"{name}\" exists already; choose another name."),
             );
         }
-        let mut addresses = vec![me.clone()];
+        let mut all = vec![me.clone()];
         for member in members {
-            let address = self.member_address(member)?;
-            if !addresses.contains(&address) {
-                addresses.push(address);
+            let member = self.member_named(member, "A member's name")?;
+            if !all.contains(&member) {
+                all.push(member);
             }
         }
-        if addresses.len() > limits::GROUP_MEMBERS {
+        if all.len() > limits::GROUP_MEMBERS {
             return refuse(
                 ErrorCode::BadArgs,
                 format!(
@@ -37,18 +37,12 @@ impl Hub {
                 ),
             );
         }
-        self.add_group(t, name.clone(), me.clone())?;
-        for address in &addresses {
-            self.add_member(t, &name, address.clone())?;
-        }
-        let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        let told = format!(
-            "{me} made the group \"{name}\" with {}. relay_group_send writes to it, relay_group_history reads it.",
-            shown.join(", ")
-        );
-        for address in addresses.iter().filter(|a| *a != me) {
-            self.tell_member(t, me, address, &name, &told)?;
-        }
+        let shown = all
+            .iter()
+            .map(|member| self.address_of(member).to_string())
+            .collect();
+        let others = all.split_off(1);
+        self.new_group(t, name.clone(), &me.name, others)?;
         self.answer(
             t,
             caller,
@@ -65,19 +59,15 @@ impl Hub {
         &mut self,
         t: &mut Turn<'_, impl Store>,
         caller: &Caller,
-        me: &Address,
+        me: &Member,
         name: &Name,
         peer: &str,
     ) -> Done {
         let group = self.group_as_admin(name, me)?;
-        let count = group.members.len();
-        let peer = self.member_address(peer)?;
-        if self
-            .groups
-            .by_name
-            .get(name)
-            .is_some_and(|g| g.members.contains_key(&peer))
-        {
+        let (id, count) = (group.row.id, group.members.len());
+        let member = self.member_named(peer, "A member's name")?;
+        if group.members.contains_key(&member) {
+            let peer = self.address_of(&member);
             return refuse(
                 ErrorCode::BadArgs,
                 format!("\"{peer}\" is a member of \"{name}\" already."),
@@ -89,12 +79,8 @@ impl Hub {
                 format!("A group has at most {} members.", limits::GROUP_MEMBERS),
             );
         }
-        self.add_member(t, name, peer.clone())?;
-        self.system_entry(t, name, me, format!("{me} invited {peer}"))?;
-        let told = format!(
-            "{me} invited you to the group \"{name}\". relay_group_history reads it, relay_group_send writes to it."
-        );
-        self.tell_member(t, me, &peer, name, &told)?;
+        let (by, who) = (me.name.clone(), self.who_is(&member));
+        self.write_change(t, id, Body::Invite { by, who })?;
         self.answer_group_ack(t, caller);
         Ok(())
     }
@@ -103,34 +89,35 @@ impl Hub {
         &mut self,
         t: &mut Turn<'_, impl Store>,
         caller: &Caller,
-        me: &Address,
+        me: &Member,
         name: &Name,
         peer: &str,
         reason: &str,
     ) -> Done {
         let group = self.group_as_admin(name, me)?;
+        let id = group.row.id;
         let peer = Address::parse(peer, "\"peer\"")?.relative_to(&self.config.hub_id);
-        if peer == *me {
+        // As it is shown, for that is what a caller knows of a hub that is not known here.
+        let mut members = group.members.keys();
+        let member = members.find(|m| self.address_of(m) == peer).cloned();
+        if member.as_ref() == Some(me) {
             return refuse(
                 ErrorCode::BadArgs,
                 "The admin cannot be removed; delete the group instead.",
             );
         }
-        if !group.members.contains_key(&peer) {
+        let Some(member) = member else {
             return refuse(
                 ErrorCode::NotMember,
                 format!("\"{peer}\" is not a member of \"{name}\"."),
             );
-        }
-        self.drop_member(t, name, &peer)?;
-        self.system_entry(t, name, me, format!("{me} removed {peer}: {reason}"))?;
-        self.tell_member(
-            t,
-            me,
-            &peer,
-            name,
-            &format!("{me} removed {peer} from {name}: {reason}"),
-        )?;
+        };
+        let body = Body::Remove {
+            by: me.name.clone(),
+            who: self.who_is(&member),
+            reason: reason.to_owned(),
+        };
+        self.write_change(t, id, body)?;
         self.answer_group_ack(t, caller);
         Ok(())
     }
@@ -139,17 +126,19 @@ impl Hub {
         &mut self,
         t: &mut Turn<'_, impl Store>,
         caller: &Caller,
-        me: &Address,
+        me: &Member,
         name: &Name,
     ) -> Done {
-        if self.group_of(name, me)?.row.admin == *me {
+        let group = self.group_of(name, me)?;
+        let id = group.row.id;
+        if group.row.admin == *me {
             return refuse(
                 ErrorCode::BadArgs,
                 "The admin cannot leave the group; delete it instead.",
             );
         }
-        self.drop_member(t, name, me)?;
-        self.system_entry(t, name, me, format!("{me} left"))?;
+        let who = me.name.clone();
+        self.write_change(t, id, Body::Leave { who })?;
         self.answer_group_ack(t, caller);
         Ok(())
     }
@@ -158,53 +147,37 @@ impl Hub {
         &mut self,
         t: &mut Turn<'_, impl Store>,
         caller: &Caller,
-        me: &Address,
+        me: &Member,
         name: &Name,
     ) -> Done {
-        let group = self.group_as_admin(name, me)?.clone();
-        self.write(t, Write::DeleteGroup(group.row.id))?;
-        self.groups.by_name.remove(name);
-        let told = format!("{me} deleted group {name}");
-        for member in group.members.keys().filter(|m| *m != me) {
-            self.tell_member(t, me, member, name, &told)?;
-        }
-        self.status_changed(t);
+        let id = self.group_as_admin(name, me)?.row.id;
+        let by = me.name.clone();
+        self.write_change(t, id, Body::Delete { by })?;
         self.answer_group_ack(t, caller);
         Ok(())
     }
 
-    /// Sends a member word of its group, now or when it is back. A mailbox that takes no more
-    /// does not stop the change.
-    fn tell_member(
+    /// Moves a member's place in all its groups to its new name.
+    pub(crate) fn move_memberships(
         &mut self,
         t: &mut Turn<'_, impl Store>,
-        from: &Address,
-        to: &Address,
-        group: &Name,
-        text: &str,
+        old: &Name,
+        new: &Name,
     ) -> Done {
-        if to.hub.is_some() {
-            return Ok(());
-        }
-        let draft = Draft {
-            kind: MessageKind::System,
-            from: from.clone(),
-            to: to.name.clone(),
-            text: text.to_owned(),
-            reply_to: None,
-            ask_id: None,
-            group: Some(group.clone()),
-            urgent: false,
-            msg_id: None,
-        };
-        match self.store_message(t, draft) {
-            Ok(row) => {
-                // Not live: it is in the mailbox.
-                let _ = self.push_message(t, &row, None, false);
-                Ok(())
+        let member = Member::local(old.clone());
+        let of = self
+            .groups
+            .iter()
+            .filter(|g| g.members.contains_key(&member));
+        let ids: Vec<GroupId> = of.map(|g| g.row.id).collect();
+        for id in ids {
+            let (old, new) = (old.clone(), new.clone());
+            match self.write_change(t, id, Body::Rename { old, new }) {
+                // Its log is full: there the old name stays.
+                Err(Fail::Refused(_)) => {}
+                result => result?,
             }
-            Err(Fail::Refused(_)) => Ok(()),
-            Err(Fail::Store(error)) => Err(error.into()),
         }
+        Ok(())
     }
 }

@@ -1,89 +1,22 @@
-//! Writing to a group and reading it: entries, cursors, what is unread.
+//! Reading a group: its history in the total order, cursors in the order of arrival.
 
 use super::Group;
+use super::log::place_of;
 use crate::clients::Caller;
-use crate::delivery::{Finish, Line, PushTo, TagUse};
-use crate::hub::{Done, Turn, refuse};
-use crate::{ConnId, Found, GroupEntryRow, GroupId, Hub, Store, Write};
+use crate::delivery::TagUse;
+use crate::hub::{Done, Turn};
+use crate::{ConnId, GroupEntryRow, GroupId, Hub, Member, Store, Write};
 use ecorelay_protocol::{
-    Address, ErrorCode, GroupEntry, GroupEntryType, GroupMemberInfo, GroupSummary, HubLine,
-    MessageKind, Name, Push, Received, header_line, iso_ms, limits,
+    Address, GroupEntry, GroupEntryType, GroupMemberInfo, GroupSummary, HubLine, Name, iso_ms,
+    limits,
 };
 
 impl Hub {
-    pub(super) fn group_send(
-        &mut self,
-        t: &mut Turn<'_, impl Store>,
-        caller: &Caller,
-        me: &Address,
-        name: &Name,
-        text: String,
-        msg_id: Option<String>,
-    ) -> Done {
-        let group = self.group_of(name, me)?;
-        let id = group.row.id;
-        let others: Vec<Address> = group.members.keys().filter(|m| *m != me).cloned().collect();
-        let msg_id = msg_id.filter(|_| self.extended(caller.conn));
-        if let Some(msg_id) = &msg_id
-            && let Some(found) = t.store.find(msg_id)?
-        {
-            return match found {
-                Found::Group(entry) if entry.group == id && entry.from == *me => {
-                    let finish = Finish::Group {
-                        msg_id: msg_id.clone(),
-                        absent: others.len(),
-                    };
-                    let pending = self.new_pending();
-                    self.await_pushes(t, caller, pending, 0, finish);
-                    Ok(())
-                }
-                _ => refuse(
-                    ErrorCode::BadArgs,
-                    "\"msg_id\" belongs to another message; leave it out.",
-                ),
-            };
-        }
-        let msg_id = msg_id.unwrap_or_else(|| format!("m-{}", self.ids.uuid()));
-        let quiet = !self.budgets.fan_out(&me.name, t.now);
-        let entry =
-            self.append_entry(t, name, me, GroupEntryType::Message, text, msg_id.clone())?;
-        let pending = self.new_pending();
-        let mut line = Line::new(|extended| entry_line(name, &entry, extended));
-        let mut outstanding = 0;
-        for to in others.iter().filter(|m| m.hub.is_none() && !quiet) {
-            let push = PushTo {
-                to: &to.name,
-                id: &msg_id,
-                key: None,
-                reads: false,
-                ask: None,
-                pending: Some(pending),
-                after: false,
-            };
-            outstanding += usize::from(self.push(t, &push, &mut line).is_ok());
-            self.copy_text_to_watchers(
-                t,
-                &to.name,
-                MessageKind::Group,
-                Some(name),
-                me.name.as_str(),
-                &entry.text,
-                &msg_id,
-            );
-        }
-        let finish = Finish::Group {
-            msg_id,
-            absent: others.len(),
-        };
-        self.await_pushes(t, caller, pending, outstanding, finish);
-        Ok(())
-    }
-
     pub(super) fn group_history(
         &mut self,
         t: &mut Turn<'_, impl Store>,
         caller: &Caller,
-        me: &Address,
+        me: &Member,
         name: &Name,
         limit: Option<usize>,
     ) -> Done {
@@ -95,13 +28,29 @@ impl Hub {
         } else {
             limits::PAGE_BYTES_V5
         };
-        let rows =
-            t.store
-                .group_entries(id, cursor, limit.unwrap_or(limits::HISTORY_PAGE), budget)?;
-        let missing = rows
-            .first()
-            .map_or(0, |row| row.id.saturating_sub(cursor + 1));
-        let gap = (missing > 0).then_some(missing);
+        let limit = limit.unwrap_or(limits::HISTORY_PAGE);
+        let beyond = self.beyond_the_ring(t, id)?;
+        let beyond: Vec<u64> = beyond.into_iter().filter(|id| *id > cursor).collect();
+        let rows = t
+            .store
+            .group_entries(id, cursor, limit + beyond.len(), budget)?;
+        let gap = self.cut_after(t, id, cursor)? + beyond.len() as u64;
+        let gap = (gap > 0).then_some(gap);
+        let (mut page, mut sum, mut read_to) = (Vec::new(), 0, cursor);
+        for row in rows {
+            let (id, is_beyond) = (row.id, beyond.contains(&row.id));
+            if !is_beyond {
+                let entry = self.history_entry(&row);
+                sum += serde_json::to_string(&entry).map_or(0, |json| json.len());
+                if !page.is_empty() && (sum > budget || page.len() >= limit) {
+                    break;
+                }
+                page.push((row, entry));
+            }
+            read_to = id;
+        }
+        let own = self.own_peer();
+        page.sort_by_cached_key(|(row, _)| place_of(&row.op, &own));
         let mut messages = Vec::new();
         if let Some(gap) = gap {
             messages.push(GroupEntry {
@@ -111,21 +60,13 @@ impl Hub {
                     "{gap} earlier entries are no longer kept; the history holds the last {}",
                     limits::GROUP_HISTORY
                 ),
-                ts: rows.first().map_or_else(String::new, |row| iso_ms(row.ts)),
+                ts: page
+                    .first()
+                    .map_or_else(String::new, |(row, _)| iso_ms(row.ts)),
                 entry_type: GroupEntryType::System,
             });
         }
-        let mut sum = 0;
-        let mut read_to = cursor;
-        for row in &rows {
-            let entry = history_entry(row);
-            sum += serde_json::to_string(&entry).map_or(0, |json| json.len());
-            if read_to > cursor && sum > budget {
-                break;
-            }
-            read_to = row.id;
-            messages.push(entry);
-        }
+        messages.extend(page.into_iter().map(|(_, entry)| entry));
         let unread_remaining = if read_to >= last {
             0
         } else {
@@ -138,12 +79,12 @@ impl Hub {
             gap: gap.filter(|_| extended),
             req_id: None,
         };
-        if let Some(group) = self.groups.by_name.get_mut(name) {
+        if let Some(group) = self.groups.all.get_mut(&id) {
             group.in_flight.insert(me.clone(), read_to);
         }
         let tag = self.delivery.tag(TagUse::Cursor {
             group: id,
-            reader: me.clone(),
+            reader: Address::local(me.name.clone()),
             to: read_to,
         });
         self.answer_tagged(t, caller, line, Some(tag));
@@ -159,13 +100,14 @@ impl Hub {
         to: u64,
         ok: bool,
     ) -> Done {
-        let Some(group) = self.groups.by_id(id) else {
+        let Some(group) = self.groups.all.get_mut(&id) else {
             return Ok(());
         };
-        if group.in_flight.get(reader) == Some(&to) {
-            group.in_flight.remove(reader);
+        let reader = Member::local(reader.name.clone());
+        if group.in_flight.get(&reader) == Some(&to) {
+            group.in_flight.remove(&reader);
         }
-        let Some(member) = group.members.get_mut(reader) else {
+        let Some(member) = group.members.get_mut(&reader) else {
             return Ok(());
         };
         if !ok || member.last_read >= to {
@@ -178,7 +120,7 @@ impl Hub {
     }
 
     pub(crate) fn group_list(&mut self, t: &mut Turn<'_, impl Store>, caller: &Caller) -> Done {
-        let me = Address::local(self.me(caller)?);
+        let me = Member::local(self.me(caller)?);
         let mut groups = Vec::new();
         for group in self.groups.iter().filter(|g| g.members.contains_key(&me)) {
             groups.push(GroupSummary {
@@ -201,18 +143,18 @@ impl Hub {
         &mut self,
         t: &mut Turn<'_, impl Store>,
         caller: &Caller,
-        me: &Address,
+        me: &Member,
         name: &Name,
     ) -> Done {
         let group = self.group_of(name, me)?;
         let members = group.members.values().map(|m| GroupMemberInfo {
-            name: m.address.to_string(),
-            online: m.address.hub.is_none() && self.sessions.contains_key(&m.address.name),
-            last_read: (m.address == *me).then_some(m.last_read),
+            name: self.address_of(&m.member).to_string(),
+            online: self.member_online(&m.member),
+            last_read: (m.member == *me).then_some(m.last_read),
         });
         let line = HubLine::GroupInfoResult {
             group: name.to_string(),
-            admin: group.row.admin.to_string(),
+            admin: self.address_of(&group.row.admin).to_string(),
             members: members.collect(),
             unread_count: unread(t, group, me)?,
             req_id: None,
@@ -228,7 +170,7 @@ impl Hub {
         name: &Name,
         conn: ConnId,
     ) -> Done {
-        let me = Address::local(name.clone());
+        let me = Member::local(name.clone());
         let mut told = Vec::new();
         for group in self.groups.iter().filter(|g| g.members.contains_key(&me)) {
             let unread = unread(t, group, &me)?;
@@ -245,54 +187,22 @@ impl Hub {
         }
         Ok(())
     }
+
+    fn history_entry(&self, row: &GroupEntryRow) -> GroupEntry {
+        GroupEntry {
+            id: row.id,
+            from: self.address_of(&row.from).to_string(),
+            text: row.text.clone(),
+            ts: iso_ms(row.ts),
+            entry_type: row.entry_type,
+        }
+    }
 }
 
-fn unread(t: &mut Turn<'_, impl Store>, group: &Group, me: &Address) -> Done<usize> {
+fn unread(t: &mut Turn<'_, impl Store>, group: &Group, me: &Member) -> Done<usize> {
     let cursor = group.cursor(me);
     if cursor >= group.last_id {
         return Ok(0);
     }
     Ok(t.store.count_group_entries(group.row.id, cursor, me)?)
-}
-
-fn history_entry(row: &GroupEntryRow) -> GroupEntry {
-    GroupEntry {
-        id: row.id,
-        from: row.from.to_string(),
-        text: row.text.clone(),
-        ts: iso_ms(row.ts),
-        entry_type: row.entry_type,
-    }
-}
-
-/// Returns the line that shows a new entry to a live member. The reference numbers them.
-fn entry_line(group: &Name, entry: &GroupEntryRow, extended: bool) -> HubLine {
-    let from = entry.from.to_string();
-    HubLine::IncomingGroupMsg {
-        group: group.to_string(),
-        received: Received {
-            msg_id: if extended {
-                entry.msg_id.clone()
-            } else {
-                entry.id.to_string()
-            },
-            text: entry.text.clone(),
-            ts: iso_ms(entry.ts),
-            urgent: None,
-            origin_hub: None,
-            push: Push {
-                header: extended.then(|| {
-                    header_line(
-                        MessageKind::Group,
-                        &from,
-                        Some(group.as_str()),
-                        &entry.msg_id,
-                        false,
-                    )
-                }),
-                kind: extended.then_some(MessageKind::Group),
-            },
-            from,
-        },
-    }
 }

@@ -7,6 +7,7 @@
 
 mod asks;
 mod error;
+mod groups;
 mod mesh;
 mod open;
 mod outgoing;

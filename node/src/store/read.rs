@@ -7,10 +7,10 @@ use super::rows::{
     optional_number, optional_word, place, range, unsigned, word,
 };
 use ecorelay_hub::{
-    Durable, Found, GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxLoad, MailboxRow,
-    MemberRow, MessageRow, OutgoingRow, Store, StoreError, Write,
+    Durable, EntryPlace, Found, GroupChangeRow, GroupEntryRow, GroupId, MailboxId, MailboxLoad,
+    MailboxRow, Member, MessageRow, OutgoingRow, Store, StoreError, Write,
 };
-use ecorelay_protocol::{Address, PeerId};
+use ecorelay_protocol::PeerId;
 use rusqlite::{OptionalExtension as _, Params, Row};
 
 impl SqliteStore {
@@ -93,32 +93,6 @@ impl SqliteStore {
         })
     }
 
-    fn group_load(&self, row: GroupRow) -> Result<(GroupRow, Vec<MemberRow>, u64), StoreError> {
-        let (first, last) = range(row.id.0)?;
-        let mut members = self.all(
-            "SELECT address, last_read, joined FROM members WHERE group_id = ?1",
-            [row.id.0],
-            |row| {
-                Ok(MemberRow {
-                    address: word(row, 0)?,
-                    last_read: number(row, 1)?,
-                    joined: number(row, 2)?,
-                })
-            },
-        )?;
-        members.sort_by(|a, b| a.address.cmp(&b.address));
-        let last_entry = self.one(
-            "SELECT max(id) FROM group_entries WHERE id BETWEEN ?1 AND ?2",
-            [first, last],
-            |row| row.get::<_, Option<i64>>(0),
-        )?;
-        Ok((
-            row,
-            members,
-            last_entry.flatten().map_or(0, |place| low(place).into()),
-        ))
-    }
-
     fn highest(&self, key: &str) -> Result<u32, StoreError> {
         let value = self.one("SELECT value FROM meta WHERE key = ?1", [key], |row| {
             row.get::<_, u32>(0)
@@ -144,28 +118,12 @@ impl Store for SqliteStore {
                 })
             },
         )?;
-        let groups = self.all(
-            "SELECT id, uid, name, admin, created FROM groups ORDER BY id",
-            [],
-            |row| {
-                Ok(GroupRow {
-                    id: GroupId(row.get(0)?),
-                    uid: row.get(1)?,
-                    name: word(row, 2)?,
-                    admin: word(row, 3)?,
-                    created: number(row, 4)?,
-                })
-            },
-        )?;
         Ok(Durable {
             mailboxes: mailboxes
                 .into_iter()
                 .map(|row| self.mailbox_load(row))
                 .collect::<Result<_, _>>()?,
-            groups: groups
-                .into_iter()
-                .map(|row| self.group_load(row))
-                .collect::<Result<_, _>>()?,
+            groups: self.groups()?,
             asks: self.asks()?,
             mesh: self.mesh()?,
             hubs: self.hubs()?,
@@ -299,35 +257,39 @@ impl Store for SqliteStore {
         max_bytes: usize,
     ) -> Result<Vec<GroupEntryRow>, StoreError> {
         self.touch()?;
-        let Ok(from) = place(group.0, after) else {
-            return Ok(Vec::new());
-        };
-        let sql = concat!(
-            "SELECT ",
-            group_entry_columns!(),
-            " FROM group_entries WHERE id > ?1 AND id <= ?2 \
-             ORDER BY id LIMIT ?3"
-        );
-        let params = [from, range(group.0)?.1, rows_limit(limit)];
-        self.page(sql, params, max_bytes, group_entry, |e| e.text.len())
+        self.entries_after(group, after, limit, max_bytes)
     }
 
     fn count_group_entries(
         &mut self,
         group: GroupId,
         after: u64,
-        except: &Address,
+        except: &Member,
     ) -> Result<usize, StoreError> {
         self.touch()?;
-        let Ok(from) = place(group.0, after) else {
-            return Ok(0);
-        };
-        let count = self.one(
-            "SELECT count(*) FROM group_entries WHERE id > ?1 AND id <= ?2 AND sender <> ?3",
-            rusqlite::params![from, range(group.0)?.1, except.to_string()],
-            |row| number(row, 0),
-        )?;
-        Ok(count.unwrap_or(0) as usize)
+        self.count_entries(group, after, except)
+    }
+
+    fn group_places(&mut self, group: GroupId) -> Result<Vec<EntryPlace>, StoreError> {
+        self.touch()?;
+        self.places(group)
+    }
+
+    fn group_texts(
+        &mut self,
+        group: GroupId,
+        author: Option<&PeerId>,
+        after: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<GroupEntryRow>, StoreError> {
+        self.touch()?;
+        self.texts_after(group, author, after, limit, max_bytes)
+    }
+
+    fn group_changes(&mut self, group: GroupId) -> Result<Vec<GroupChangeRow>, StoreError> {
+        self.touch()?;
+        self.changes(group)
     }
 
     fn outbox(
@@ -344,17 +306,6 @@ impl Store for SqliteStore {
     fn unsettled(&mut self, peer: &PeerId, limit: usize) -> Result<Vec<OutgoingRow>, StoreError> {
         self.touch()?;
         self.open_outgoing(peer, limit)
-    }
-
-    fn first_group_entry(&mut self, group: GroupId) -> Result<Option<u64>, StoreError> {
-        self.touch()?;
-        let (first, last) = range(group.0)?;
-        let place = self.one(
-            "SELECT min(id) FROM group_entries WHERE id BETWEEN ?1 AND ?2",
-            [first, last],
-            |row| row.get::<_, Option<i64>>(0),
-        )?;
-        Ok(place.flatten().map(|place| low(place).into()))
     }
 }
 

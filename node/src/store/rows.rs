@@ -1,12 +1,13 @@
 //! How the brain's values stand in columns.
 
+use super::groups::hub;
 use ecorelay_hub::{
-    GoneRow, GroupEntryRow, GroupId, MailboxId, MessageKey, MessageRow, OpId, OutgoingRow, Pushed,
-    StoreError,
+    EntryPlace, GoneRow, GroupEntryRow, GroupId, MailboxId, MessageKey, MessageRow, OpId,
+    OutgoingRow, Proof, Pushed, StoreError,
 };
 use ecorelay_protocol::link::Signed;
 use ecorelay_protocol::{
-    DeliveryState, GroupEntryType, MessageKind, PeerId, PushResult, from_cbor,
+    Bytes, DeliveryState, GroupEntryType, MessageKind, PeerId, PushResult, from_cbor,
 };
 use rusqlite::Row;
 use rusqlite::types::Type;
@@ -30,7 +31,8 @@ macro_rules! gone_columns {
 /// The columns of a group entry, in the order [`group_entry`] reads them.
 macro_rules! group_entry_columns {
     () => {
-        "id, msg_id, lamport, op_hub, op_seq, ts, entry_type, sender, body"
+        "id, msg_id, lamport, author, change, seq, ts, entry_type, old, void, wrote, sender, head, \
+         signature, body"
     };
 }
 
@@ -95,13 +97,6 @@ pub(super) fn result_code(result: PushResult) -> i64 {
         PushResult::Handed => HANDED,
         PushResult::Refused => 1,
         PushResult::Unknown => 2,
-    }
-}
-
-pub(super) fn entry_type_code(entry_type: GroupEntryType) -> i64 {
-    match entry_type {
-        GroupEntryType::Message => 0,
-        GroupEntryType::System => 1,
     }
 }
 
@@ -262,13 +257,41 @@ pub(super) fn group_entry(row: &Row<'_>) -> rusqlite::Result<GroupEntryRow> {
         msg_id: row.get(1)?,
         op: OpId {
             lamport: number(row, 2)?,
-            hub: word(row, 3)?,
+            author: hub(row, 3)?,
+            change: row.get(4)?,
+            seq: number(row, 5)?,
+        },
+        ts: number(row, 6)?,
+        entry_type: entry_type(row, 7)?,
+        old: row.get(8)?,
+        void: row.get(9)?,
+        wrote: word(row, 10)?,
+        from: word(row, 11)?,
+        proof: match row.get::<_, Option<Vec<u8>>>(12)? {
+            None => None,
+            Some(head) => Some(Proof {
+                head: Bytes(head),
+                signature: Bytes(row.get(13)?),
+            }),
+        },
+        text: text(row, 14)?,
+    })
+}
+
+/// Returns the place of a group entry, from its columns in the order of the struct.
+pub(super) fn group_place(row: &Row<'_>) -> rusqlite::Result<EntryPlace> {
+    Ok(EntryPlace {
+        id: low(row.get(0)?).into(),
+        op: OpId {
+            lamport: number(row, 1)?,
+            author: hub(row, 2)?,
+            change: row.get(3)?,
             seq: number(row, 4)?,
         },
-        ts: number(row, 5)?,
-        entry_type: entry_type(row, 6)?,
-        from: word(row, 7)?,
-        text: text(row, 8)?,
+        wrote: word(row, 5)?,
+        from: word(row, 6)?,
+        old: row.get(7)?,
+        void: row.get(8)?,
     })
 }
 

@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i64 = 0x4563_526C;
 /// The schema this program writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     "
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -168,6 +168,63 @@ CREATE INDEX outgoing_sender ON outgoing (sender);
 ALTER TABLE asks ADD COLUMN asker_hub TEXT;
 ALTER TABLE asks ADD COLUMN asker_name TEXT;
 ALTER TABLE asks ADD COLUMN asked_as TEXT;
+",
+    // Groups get logs. Entries that are there become the first texts of this hub (author '') in
+    // them; the hub adds what else a log needs when it starts. Members on other hubs could not be
+    // reached until now and are not known by a key.
+    "
+ALTER TABLE groups ADD COLUMN trimmed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE groups ADD COLUMN top INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE groups ADD COLUMN deleted INTEGER;
+UPDATE groups SET trimmed = coalesce(
+    (SELECT min(e.id) - (groups.id << 32) - 1 FROM group_entries AS e
+     WHERE e.id BETWEEN groups.id << 32 AND (groups.id << 32 | 4294967295)), 0);
+DELETE FROM members WHERE instr(address, '@') > 0;
+UPDATE groups SET admin = coalesce(
+    (SELECT min(address) FROM members WHERE group_id = groups.id),
+    substr(admin, 1, instr(admin, '@') - 1)) WHERE instr(admin, '@') > 0;
+
+ALTER TABLE group_entries RENAME TO group_entries_4;
+DROP INDEX group_entries_sender;
+CREATE TABLE group_entries (
+    id         INTEGER PRIMARY KEY,
+    msg_id     TEXT NOT NULL UNIQUE,
+    lamport    INTEGER NOT NULL,
+    author     TEXT NOT NULL,
+    change     INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    ts         INTEGER NOT NULL,
+    entry_type INTEGER NOT NULL,
+    old        INTEGER NOT NULL,
+    void       INTEGER NOT NULL,
+    wrote      TEXT NOT NULL,
+    sender     TEXT NOT NULL,
+    head       BLOB,
+    signature  BLOB,
+    body       TEXT NOT NULL
+);
+INSERT INTO group_entries
+    SELECT id, msg_id, lamport, '', 0, op_seq, ts, entry_type, 1, 0,
+        substr(replace(sender, '@', '-'), 1, 64), substr(replace(sender, '@', '-'), 1, 64),
+        NULL, NULL, body
+    FROM group_entries_4 ORDER BY id;
+DROP TABLE group_entries_4;
+
+CREATE TABLE group_changes (
+    group_id  INTEGER NOT NULL,
+    author    TEXT NOT NULL,
+    seq       INTEGER NOT NULL,
+    payload   BLOB NOT NULL,
+    signature BLOB NOT NULL,
+    PRIMARY KEY (group_id, author, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE group_hubs (
+    group_id INTEGER NOT NULL,
+    hub      TEXT NOT NULL,
+    texts    INTEGER NOT NULL,
+    PRIMARY KEY (group_id, hub)
+) WITHOUT ROWID;
 ",
 ];
 

@@ -3,8 +3,9 @@
 
 use super::*;
 use ecorelay_hub::{
-    AskRow, Asker, GroupEntryRow, GroupId, GroupRow, HubRow, MailboxId, MailboxRow, MemberRow,
-    MemoryStore, MeshRow, MessageKey, MessageRow, OpId, OutgoingRow, Pushed, Store, Write,
+    AskRow, Asker, GroupChangeRow, GroupEntryRow, GroupHubRow, GroupId, GroupRow, HubRow,
+    MailboxId, MailboxRow, Member, MemberRow, MemoryStore, MeshRow, MessageKey, MessageRow, OpId,
+    OutgoingRow, Proof, Pushed, Store, Write,
 };
 use ecorelay_protocol::link::Signed;
 use ecorelay_protocol::{
@@ -118,8 +119,12 @@ enum Step {
     DeleteGroup(u8),
     PutMember(u8, u8),
     DeleteMember(u8, u8),
+    PutGroupHub(u8, u8),
+    AppendChange(u8, u8),
     AppendEntry(u8, u8),
-    TrimGroup(u8, u8),
+    SetEntry(u8, u8),
+    RenameGroupAuthor(u8, u8),
+    DeleteEntries(u8, u8),
     PutMesh(u8),
     PutHub(u8, u8),
     DeleteHub(u8),
@@ -154,7 +159,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (n(), n()).prop_map(|(a, b)| PutMember(a, b)),
         1 => (n(), n()).prop_map(|(a, b)| DeleteMember(a, b)),
         4 => (n(), n()).prop_map(|(a, b)| AppendEntry(a, b)),
-        1 => (n(), n()).prop_map(|(a, b)| TrimGroup(a, b)),
+        1 => (n(), n()).prop_map(|(a, b)| PutGroupHub(a, b)),
+        2 => (n(), n()).prop_map(|(a, b)| AppendChange(a, b)),
+        1 => (n(), n()).prop_map(|(a, b)| SetEntry(a, b)),
+        1 => (n(), n()).prop_map(|(a, b)| RenameGroupAuthor(a, b)),
+        1 => (n(), n()).prop_map(|(a, b)| DeleteEntries(a, b)),
         1 => n().prop_map(PutMesh),
         2 => (n(), n()).prop_map(|(a, b)| PutHub(a, b)),
         1 => n().prop_map(DeleteHub),
@@ -176,6 +185,13 @@ fn key(m: u8, n: u8) -> MessageKey {
     MessageKey {
         mailbox: mailbox(m),
         seq: u32::from(n % 30) + 1,
+    }
+}
+
+fn member(n: u8) -> Member {
+    Member {
+        name: ["a", "b", "c"][usize::from(n % 3)].parse().unwrap(),
+        hub: (n % 4 > 1).then(|| peer(n / 16)),
     }
 }
 
@@ -263,49 +279,93 @@ fn write_of(step: &Step, reference: &mut MemoryStore, ids: &mut usize) -> Option
             id: group(g),
             uid: format!("u{n}"),
             name: "g".parse().unwrap(),
-            admin: address(n),
+            admin: member(n),
             created: n.into(),
+            trimmed: u64::from(n % 5),
+            top: u64::from(n % 7),
+            deleted: (n % 9 == 0).then_some(n.into()),
         }),
-        Step::DeleteGroup(g) => Write::DeleteGroup(group(g)),
+        Step::DeleteGroup(g) if g < 200 => Write::DeleteGroup(group(g)),
+        Step::DeleteGroup(g) => Write::ClearGroup(group(g)),
         Step::PutMember(g, n) => Write::PutMember {
             group: group(g),
             member: MemberRow {
-                address: address(n),
+                member: member(n),
                 last_read: u64::from(n / 4),
                 joined: n.into(),
             },
         },
         Step::DeleteMember(g, n) => Write::DeleteMember {
             group: group(g),
-            address: address(n),
+            member: member(n),
         },
-        Step::AppendEntry(g, n) => {
-            let all = reference
-                .group_entries(group(g), 0, usize::MAX, usize::MAX)
-                .unwrap();
-            Write::AppendGroupEntry(GroupEntryRow {
-                group: group(g),
-                id: all.last().map_or(1, |e| e.id + 1),
-                op: OpId {
-                    lamport: n.into(),
-                    hub: "h".parse().unwrap(),
-                    seq: *ids as u64,
-                },
-                msg_id: format!("g-{ids}"),
-                ts: n.into(),
-                from: address(n),
-                entry_type: if n % 3 == 0 {
-                    GroupEntryType::System
-                } else {
-                    GroupEntryType::Message
-                },
-                text: "x".repeat(usize::from(n) % 20),
-            })
-        }
-        Step::TrimGroup(g, n) => Write::TrimGroup {
+        Step::PutGroupHub(g, n) => Write::PutGroupHub {
             group: group(g),
-            keep_from: u64::from(n % 12),
+            hub: GroupHubRow {
+                hub: member(n).hub,
+                texts: n.into(),
+            },
         },
+        Step::AppendChange(g, n) => Write::AppendGroupChange(Box::new(GroupChangeRow {
+            group: group(g),
+            author: member(n).hub,
+            seq: *ids as u64,
+            payload: Bytes(vec![n; usize::from(n % 30)]),
+            signature: Bytes(vec![n; usize::from(n % 3)]),
+        })),
+        Step::AppendEntry(g, n) => Write::AppendGroupEntry(Box::new(GroupEntryRow {
+            group: group(g),
+            id: *ids as u64,
+            op: OpId {
+                lamport: n.into(),
+                author: member(n).hub,
+                change: n % 3 == 0,
+                seq: 1_000 - *ids as u64,
+            },
+            msg_id: format!("g-{ids}"),
+            ts: n.into(),
+            wrote: member(n / 2).name,
+            from: member(n),
+            entry_type: if n % 3 == 0 {
+                GroupEntryType::System
+            } else {
+                GroupEntryType::Message
+            },
+            old: n % 5 == 0,
+            void: n % 7 == 0,
+            proof: (n % 4 != 0).then(|| Proof {
+                head: Bytes(vec![0xa5, n]),
+                signature: Bytes(vec![n; usize::from(n % 2)]),
+            }),
+            text: "x".repeat(usize::from(n) % 20),
+        })),
+        Step::SetEntry(g, n) => {
+            let places = reference.group_places(group(g)).unwrap();
+            let entry = places.get(usize::from(n) % places.len().max(1))?;
+            Write::SetGroupEntry {
+                group: group(g),
+                id: entry.id,
+                new_id: if n % 2 == 0 { entry.id } else { *ids as u64 },
+                from: member(n / 3),
+                void: n % 5 == 0,
+            }
+        }
+        Step::RenameGroupAuthor(g, n) => Write::RenameGroupAuthor {
+            group: group(g),
+            old: member(n),
+            new: member(n / 4),
+        },
+        Step::DeleteEntries(g, n) => {
+            let places = reference.group_places(group(g)).unwrap();
+            let ids = places
+                .iter()
+                .map(|e| e.id)
+                .filter(|id| id % 4 == u64::from(n % 4));
+            Write::DeleteGroupEntries {
+                group: group(g),
+                ids: ids.collect(),
+            }
+        }
         Step::PutMesh(n) => Write::PutMesh(Box::new(MeshRow {
             root: peer(n),
             psk: Psk::new([n; 32]),
@@ -393,10 +453,14 @@ fn assert_same(a: &mut impl Store, b: &mut impl Store, ids: usize) {
                 let g = group(n);
                 let x = a.group_entries(g, after, limit, bytes).unwrap();
                 assert_eq!(x, b.group_entries(g, after, limit, bytes).unwrap());
-                let x = a.count_group_entries(g, after, &address(n)).unwrap();
-                assert_eq!(x, b.count_group_entries(g, after, &address(n)).unwrap());
-                let x = a.first_group_entry(g).unwrap();
-                assert_eq!(x, b.first_group_entry(g).unwrap());
+                let x = a.count_group_entries(g, after, &member(n)).unwrap();
+                assert_eq!(x, b.count_group_entries(g, after, &member(n)).unwrap());
+                let author = member(n).hub;
+                let x = a.group_texts(g, author.as_ref(), after, limit, bytes);
+                let y = b.group_texts(g, author.as_ref(), after, limit, bytes);
+                assert_eq!(x.unwrap(), y.unwrap());
+                assert_eq!(a.group_places(g).unwrap(), b.group_places(g).unwrap());
+                assert_eq!(a.group_changes(g).unwrap(), b.group_changes(g).unwrap());
             }
         }
     }
@@ -503,20 +567,21 @@ fn the_files_are_the_users_alone() {
 #[test]
 fn an_older_store_is_brought_up_to_date_and_keeps_its_mail() {
     let (_dir, path) = fresh();
-    let mut store = SqliteStore::open(&path).unwrap();
-    store.begin();
-    append(&mut store, 1, "old".into()).unwrap();
-    store.commit().unwrap();
-    store.close().unwrap();
-    // As version 1 left it.
     let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(schema::MIGRATIONS[0]).unwrap();
     conn.execute_batch(
-        "ALTER TABLE gone DROP COLUMN handed; ALTER TABLE asks DROP COLUMN asker_hub;
-         ALTER TABLE asks DROP COLUMN asker_name; ALTER TABLE asks DROP COLUMN asked_as;
-         DROP TABLE mesh; DROP TABLE hubs; DROP TABLE roster; DROP TABLE outboxes;
-         DROP TABLE outgoing; PRAGMA user_version = 1",
+        "INSERT INTO messages (id, msg_id, kind, sender, recipient, ts, urgent, body)
+             VALUES (4294967297, 'm-1', 0, 'a', 'b', 5, 0, 'old');
+         INSERT INTO groups VALUES (3, 'u-1', 'g', 'a', 7), (4, 'u-2', 'h', 'x@desk', 8);
+         INSERT INTO members VALUES (3, 'a', 0, 7), (3, 'b', 12, 7), (4, 'x@desk', 0, 8), (4, 'b', 0, 8);
+         INSERT INTO group_entries VALUES
+             ((3 << 32) + 11, 'g-11', 11, 'here', 11, 9, 0, 'a', 'first kept'),
+             ((3 << 32) + 12, 'g-12', 12, 'here', 12, 9, 1, 'x@desk', 'x left');
+         PRAGMA user_version = 1",
     )
     .unwrap();
+    conn.pragma_update(None, "application_id", schema::APPLICATION_ID)
+        .unwrap();
     conn.close().unwrap();
 
     let mut store = SqliteStore::open(&path).unwrap();
@@ -525,6 +590,20 @@ fn an_older_store_is_brought_up_to_date_and_keeps_its_mail() {
         .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
     assert_eq!(version.unwrap(), SCHEMA_VERSION);
     store.begin();
+    let groups = store.load().unwrap().groups;
+    let [g, h] = groups.as_slice() else {
+        panic!("{groups:?}");
+    };
+    assert_eq!((g.row.trimmed, g.last_id, g.members.len()), (10, 12, 2));
+    assert_eq!((h.row.trimmed, h.last_id, h.members.len()), (0, 0, 1));
+    assert_eq!(h.row.admin, Member::local("b".parse().unwrap()));
+    let entries = store.group_entries(GroupId(3), 0, 9, 999).unwrap();
+    assert!(
+        entries
+            .iter()
+            .all(|e| e.old && !e.void && e.op.author.is_none())
+    );
+    assert_eq!(entries[1].from.to_string(), "x-desk");
     let count = store.write(Write::DeleteMailbox {
         id: MailboxId(1),
         ts: 5,

@@ -2,11 +2,8 @@
 
 use super::SqliteStore;
 use super::error::store_error;
-use super::rows::{entry_type_code, int, kind_code, place, range, result_code};
-use ecorelay_hub::{
-    GroupEntryRow, GroupId, GroupRow, MailboxId, MailboxRow, MemberRow, MessageKey, MessageRow,
-    Pushed, StoreError, Write,
-};
+use super::rows::{int, kind_code, place, range, result_code};
+use ecorelay_hub::{MailboxId, MailboxRow, MessageKey, MessageRow, Pushed, StoreError, Write};
 use ecorelay_protocol::Address;
 use rusqlite::{Params, params};
 
@@ -52,18 +49,6 @@ impl SqliteStore {
             Write::DeleteAsk { broadcast_id } => {
                 self.run("DELETE FROM asks WHERE broadcast_id = ?1", [broadcast_id])
             }
-            Write::PutGroup(row) => self.put_group(&row),
-            Write::DeleteGroup(id) => self.delete_group(id),
-            Write::PutMember { group, member } => self.put_member(group, &member),
-            Write::DeleteMember { group, address } => self.run(
-                "DELETE FROM members WHERE group_id = ?1 AND address = ?2",
-                params![group.0, address.to_string()],
-            ),
-            Write::AppendGroupEntry(row) => self.append_entry(&row),
-            Write::TrimGroup { group, keep_from } => self.run(
-                "DELETE FROM group_entries WHERE id >= ?1 AND id < ?2",
-                [range(group.0)?.0, place(group.0, keep_from)?],
-            ),
             Write::PutMesh(row) => self.put_mesh(&row),
             Write::PutHub(row) => self.put_hub(&row),
             Write::DeleteHub(peer) => self.run("DELETE FROM hubs WHERE peer = ?1", [peer.as_str()]),
@@ -83,6 +68,7 @@ impl SqliteStore {
                 refused,
             } => self.mark_outgoing(&msg_id, acked, state, ts, detail.as_deref(), refused),
             Write::ForgetOutgoing { before } => self.forget_outgoing(before),
+            write => self.apply_group(write),
         }
         .map(|()| 0)
     }
@@ -126,7 +112,7 @@ impl SqliteStore {
         self.note_highest("last_mailbox", row.id.0)
     }
 
-    fn note_highest(&self, key: &str, id: u32) -> Result<(), StoreError> {
+    pub(super) fn note_highest(&self, key: &str, id: u32) -> Result<(), StoreError> {
         self.run(
             "UPDATE meta SET value = ?2 WHERE key = ?1 AND value < ?2",
             params![key, id],
@@ -228,7 +214,6 @@ impl SqliteStore {
         for sql in [
             "UPDATE messages SET sender = ?2 WHERE sender = ?1",
             "UPDATE gone SET sender = ?2 WHERE sender = ?1",
-            "UPDATE group_entries SET sender = ?2 WHERE sender = ?1",
         ] {
             self.run(sql, [&names[0], &names[1]])?;
         }
@@ -237,59 +222,6 @@ impl SqliteStore {
             self.rename_sender(&old.name, &new.name)?;
         }
         Ok(())
-    }
-
-    fn put_group(&self, row: &GroupRow) -> Result<(), StoreError> {
-        self.run(
-            "INSERT OR REPLACE INTO groups VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                row.id.0,
-                row.uid,
-                row.name.as_str(),
-                row.admin.to_string(),
-                int(row.created),
-            ],
-        )?;
-        self.note_highest("last_group", row.id.0)
-    }
-
-    fn delete_group(&self, id: GroupId) -> Result<(), StoreError> {
-        let (first, last) = range(id.0)?;
-        self.run("DELETE FROM groups WHERE id = ?1", [id.0])?;
-        self.run("DELETE FROM members WHERE group_id = ?1", [id.0])?;
-        self.run(
-            "DELETE FROM group_entries WHERE id BETWEEN ?1 AND ?2",
-            [first, last],
-        )
-    }
-
-    fn put_member(&self, group: GroupId, member: &MemberRow) -> Result<(), StoreError> {
-        self.run(
-            "INSERT OR REPLACE INTO members VALUES (?1, ?2, ?3, ?4)",
-            params![
-                group.0,
-                member.address.to_string(),
-                int(member.last_read),
-                int(member.joined),
-            ],
-        )
-    }
-
-    fn append_entry(&self, row: &GroupEntryRow) -> Result<(), StoreError> {
-        self.run(
-            "INSERT INTO group_entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            params![
-                place(row.group.0, row.id)?,
-                row.msg_id,
-                int(row.op.lamport),
-                row.op.hub.as_str(),
-                int(row.op.seq),
-                int(row.ts),
-                entry_type_code(row.entry_type),
-                row.from.to_string(),
-                row.text,
-            ],
-        )
     }
 }
 
