@@ -3,6 +3,7 @@
 
 use super::fold::{Event, State};
 use super::op::{Body, Op, Place, Written, new_uid};
+use super::refold::Renames;
 use super::{Group, GroupLog};
 use crate::hub::{Done, Turn, refuse};
 use crate::{
@@ -164,7 +165,13 @@ impl Hub {
             if written.op.body.is_change() {
                 let newest = Some(&place) > log.last_change.as_ref().max(log.last_text.as_ref());
                 late |= !newest;
-                if !late && let Some(event) = log.state.apply(&written.author, &written.op) {
+                let event = if late {
+                    None
+                } else {
+                    log.state.apply(&written.author, &written.op)
+                };
+                if let Some(event) = event {
+                    self.rename_author(t, id, &event)?;
                     let ts = written.op.ts;
                     events.push(Counted { place, ts, event });
                 }
@@ -180,11 +187,26 @@ impl Hub {
             events = all;
             state
         } else {
-            self.add_lines(t, id, &events)?;
+            self.add_lines(t, id, &events, &Renames::of(&events))?;
             self.log(t, id)?.state.clone()
         };
         self.materialize(t, id, &state, &events)?;
         self.trim_history(t, id)
+    }
+
+    /// Writes a new name into what its member wrote before.
+    fn rename_author(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        group: GroupId,
+        event: &Event,
+    ) -> Done {
+        let Event::Renamed { old, new } = event else {
+            return Ok(());
+        };
+        let (old, new) = (self.member_of(old), self.member_of(new));
+        self.write(t, Write::RenameGroupAuthor { group, old, new })
+            .map(drop)
     }
 
     /// Adds a change to the log, and nothing else.
@@ -232,7 +254,8 @@ impl Hub {
             msg_id.clone()
         };
         let entry = Entry {
-            from: from.clone(),
+            wrote: from.clone(),
+            from: self.member_of(&(from.clone(), written.author.clone())),
             entry_type: if system {
                 GroupEntryType::System
             } else {
@@ -249,24 +272,22 @@ impl Hub {
         Ok(Some(row))
     }
 
-    /// Adds the lines that show changes to the history.
+    /// Adds the lines that show changes to the history; `renames` are all that may come after.
     pub(super) fn add_lines(
         &mut self,
         t: &mut Turn<'_, impl Store>,
         id: GroupId,
         events: &[Counted],
+        renames: &Renames<'_>,
     ) -> Done {
         for counted in events {
-            let Some((from, text)) = self.line_of(&counted.event) else {
+            let Some((who, text)) = self.line_of(&counted.event) else {
                 continue;
             };
-            let author = Member {
-                name: from.name.clone(),
-                hub: self.foreign(&counted.place.author),
-            };
-            debug_assert_eq!(author.hub, from.hub, "members act on their own hub");
+            let now = renames.now(&counted.place, who.clone());
             let entry = Entry {
-                from: from.name,
+                wrote: who.0,
+                from: self.member_of(&now),
                 entry_type: GroupEntryType::System,
                 msg_id: format!("m-{}", self.ids.uuid()),
                 text,
@@ -276,11 +297,6 @@ impl Hub {
             };
             self.add_entry(t, id, &counted.place, counted.ts, entry)?;
             self.log(t, id)?.lines += 1;
-            if let Event::Renamed { old, new } = &counted.event {
-                let (old, new) = (self.member_of(old), self.member_of(new));
-                let group = id;
-                self.write(t, Write::RenameGroupAuthor { group, old, new })?;
-            }
         }
         Ok(())
     }
@@ -293,7 +309,7 @@ impl Hub {
         ts: u64,
         entry: Entry,
     ) -> Done<GroupEntryRow> {
-        let hub = self.foreign(&place.author);
+        let author = self.foreign(&place.author);
         let Some(group) = self.groups.all.get_mut(&id) else {
             return refuse(ErrorCode::GroupNotFound, "There is no such group.");
         };
@@ -303,17 +319,14 @@ impl Hub {
             id: group.last_id,
             op: OpId {
                 lamport: place.lamport,
-                author: hub.clone(),
+                author,
                 change: !place.text,
                 seq: place.seq,
             },
             msg_id: entry.msg_id,
             ts,
-            wrote: entry.from.clone(),
-            from: Member {
-                name: entry.from,
-                hub,
-            },
+            wrote: entry.wrote,
+            from: entry.from,
             entry_type: entry.entry_type,
             old: entry.old,
             void: entry.void,
@@ -494,7 +507,8 @@ impl Hub {
 
 /// An entry that has no place yet.
 struct Entry {
-    from: Name,
+    wrote: Name,
+    from: Member,
     entry_type: GroupEntryType,
     msg_id: String,
     text: String,

@@ -6,7 +6,7 @@ use super::log::{in_order, place_of};
 use super::op::{Place, Who};
 use crate::hub::{Done, Turn};
 use crate::{EntryPlace, GroupId, Hub, Store, Write};
-use ecorelay_protocol::{PeerId, limits};
+use ecorelay_protocol::limits;
 use std::collections::BTreeSet;
 
 impl Hub {
@@ -44,8 +44,9 @@ impl Hub {
         if state.deleted.is_some() {
             return Ok((state, events));
         }
-        self.correct_texts(t, id, &events, verdicts)?;
-        self.correct_lines(t, id, &own, &events, &lines)?;
+        let renames = Renames::of(&events);
+        self.correct_texts(t, id, &renames, verdicts)?;
+        self.correct_lines(t, id, &events, &renames, lines)?;
         Ok((state, events))
     }
 
@@ -55,25 +56,13 @@ impl Hub {
         &mut self,
         t: &mut Turn<'_, impl Store>,
         id: GroupId,
-        events: &[Counted],
+        renames: &Renames<'_>,
         verdicts: Vec<(Place, EntryPlace, bool)>,
     ) -> Done {
-        let renames: Vec<(&Place, &Who, &Who)> = events
-            .iter()
-            .filter_map(|counted| match &counted.event {
-                Event::Renamed { old, new } => Some((&counted.place, old, new)),
-                _ => None,
-            })
-            .collect();
         let (mut lost, mut moved) = (Vec::new(), false);
         for (place, text, counts) in verdicts {
-            let mut who = (text.wrote.clone(), place.author.clone());
-            for (at, old, new) in &renames {
-                if **at > place && **old == who {
-                    who = (*new).clone();
-                }
-            }
-            let from = self.member_of(&who);
+            let who = (text.wrote.clone(), place.author.clone());
+            let from = self.member_of(&renames.now(&place, who));
             if text.void != counts && text.from == from {
                 continue;
             }
@@ -112,20 +101,40 @@ impl Hub {
         &mut self,
         t: &mut Turn<'_, impl Store>,
         id: GroupId,
-        own: &PeerId,
         events: &[Counted],
-        lines: &[EntryPlace],
+        renames: &Renames<'_>,
+        lines: Vec<EntryPlace>,
     ) -> Done {
+        let own = self.own_peer();
         let shown = events.iter().filter(|c| self.line_of(&c.event).is_some());
         let shown: Vec<&Counted> = shown.collect();
         let shown = &shown[shown.len().saturating_sub(limits::GROUP_HISTORY)..];
         let wanted: BTreeSet<&Place> = shown.iter().map(|counted| &counted.place).collect();
-        let there: BTreeSet<Place> = lines.iter().map(|e| place_of(&e.op, own)).collect();
-        let stale = lines
-            .iter()
-            .filter(|e| !wanted.contains(&place_of(&e.op, own)));
-        let stale: Vec<u64> = stale.map(|e| e.id).collect();
-        self.log(t, id)?.lines = lines.len() - stale.len();
+        let (mut there, mut stale) = (BTreeSet::new(), Vec::new());
+        for line in lines {
+            let place = place_of(&line.op, &own);
+            if !wanted.contains(&place) {
+                stale.push(line.id);
+                continue;
+            }
+            let who = (line.wrote, place.author.clone());
+            let from = self.member_of(&renames.now(&place, who));
+            if from != line.from {
+                let (group, id, void) = (id, line.id, false);
+                self.write(
+                    t,
+                    Write::SetGroupEntry {
+                        group,
+                        id,
+                        new_id: id,
+                        from,
+                        void,
+                    },
+                )?;
+            }
+            there.insert(place);
+        }
+        self.log(t, id)?.lines = there.len();
         if !stale.is_empty() {
             let (group, ids) = (id, stale);
             self.write(t, Write::DeleteGroupEntries { group, ids })?;
@@ -133,7 +142,7 @@ impl Hub {
         }
         let fresh = shown.iter().filter(|c| !there.contains(&c.place));
         let fresh: Vec<Counted> = fresh.map(|c| (*c).clone()).collect();
-        self.add_lines(t, id, &fresh)
+        self.add_lines(t, id, &fresh, renames)
     }
 
     /// Keeps the highest id in use, so that none is used again.
@@ -144,6 +153,29 @@ impl Hub {
         group.row.top = group.last_id;
         let row = group.row.clone();
         self.write(t, Write::PutGroup(row)).map(drop)
+    }
+}
+
+/// The renames of a group, in the total order.
+pub(super) struct Renames<'a>(Vec<(&'a Place, &'a Who, &'a Who)>);
+
+impl<'a> Renames<'a> {
+    pub(super) fn of(events: &'a [Counted]) -> Self {
+        let renames = events.iter().filter_map(|counted| match &counted.event {
+            Event::Renamed { old, new } => Some((&counted.place, old, new)),
+            _ => None,
+        });
+        Self(renames.collect())
+    }
+
+    /// Returns what somebody is called now who had this name at this place.
+    pub(super) fn now(&self, place: &Place, mut who: Who) -> Who {
+        for (at, old, new) in &self.0 {
+            if *at > place && **old == who {
+                who = (*new).clone();
+            }
+        }
+        who
     }
 }
 

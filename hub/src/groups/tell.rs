@@ -13,7 +13,7 @@ const QUOTED: usize = 60;
 
 impl Hub {
     /// Returns the line of the history that shows a change, and from whom it is.
-    pub(super) fn line_of(&self, event: &Event) -> Option<(Member, String)> {
+    pub(super) fn line_of(&self, event: &Event) -> Option<(Who, String)> {
         let name = |who: &Who| self.address_of_who(who);
         let (from, text) = match event {
             Event::Invited { by, who } => (by, format!("{} invited {}", name(by), name(who))),
@@ -28,7 +28,7 @@ impl Hub {
             }
             Event::Created { .. } | Event::Deleted { .. } => return None,
         };
-        Some((self.member_of(from), text))
+        Some((from.clone(), text))
     }
 
     /// Tells a session of this hub that it is in a group now, by the last of these changes that
