@@ -1,24 +1,24 @@
 //! Rooms and broadcasts between hubs: gossip as the fast way, links to fill its gaps.
 //!
-//! `journal` holds what this hub has published, `intake` what it has of each other hub, `receive`
+//! `journal` holds what this hub has published, `publish` brings it out, `intake` what it has of each other hub, `receive`
 //! delivers that, `watch` what goes wrong, `elsewhere` who is there to hear it.
 
 mod elsewhere;
 mod intake;
 mod journal;
+mod publish;
 mod receive;
 mod watch;
 
 use crate::budget::{Bucket, Rate};
 use crate::hub::{Done, Turn};
-use crate::mesh::{LinkId, frame_effect};
+use crate::mesh::LinkId;
 use crate::{Effect, Hub, MeshEffect, Store};
-use ecorelay_protocol::link::{Fill, Frame, Publication, PublicationKind, Publications, Published};
-use ecorelay_protocol::{CborError, Name, PeerId, limits};
+use ecorelay_protocol::link::{Publication, Publications, Published};
+use ecorelay_protocol::{CborError, PeerId, limits};
 use intake::{Intake, WINDOW};
 use journal::Journal;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use watch::{Trouble, Troubles, Watchdog};
 
 /// Publications taken from one hub: at once, and per minute. What honest sessions send is far
@@ -172,25 +172,6 @@ impl Publishing {
 }
 
 impl Hub {
-    /// Publishes to the mesh, if there is another hub in it.
-    pub(crate) fn publish(
-        &mut self,
-        t: &mut Turn<'_, impl Store>,
-        from: &Name,
-        id: &str,
-        kind: PublicationKind,
-        text: &str,
-    ) {
-        if !self.mesh.has_others() {
-            return;
-        }
-        let epoch = self.mesh.epoch;
-        let journal = &mut self.mesh.publishing.journal;
-        let bytes = journal.publish(t.now, epoch, from, id, kind, text);
-        let effect = Effect::Mesh(MeshEffect::Publish { bytes });
-        t.effects.now.push(effect);
-    }
-
     /// A gossip message came.
     pub(crate) fn gossip(
         &mut self,
@@ -233,30 +214,6 @@ impl Hub {
         })
     }
 
-    /// A linked hub asks for publications of this one.
-    pub(crate) fn fill_asked(
-        &mut self,
-        t: &mut Turn<'_, impl Store>,
-        link: LinkId,
-        fill: &Fill,
-    ) -> Done {
-        let Some(entry) = self.mesh.links.get(&link) else {
-            return Ok(());
-        };
-        let publishing = &mut self.mesh.publishing;
-        if publishing.fills.len() > limits::HUBS {
-            publishing.fills.clear();
-        }
-        let rate = publishing.fill_rate;
-        let fills = publishing.fills.entry(entry.peer.clone());
-        let budget = fills.or_insert_with(|| rate.full(t.now));
-        if rate.take(budget, t.now) {
-            let answer = publishing.journal.answer(self.mesh.epoch, fill);
-            t.effects.frame(link, &Frame::Publications(answer));
-        }
-        Ok(())
-    }
-
     /// A linked hub sends publications of its own that were asked for.
     pub(crate) fn filled(
         &mut self,
@@ -285,16 +242,7 @@ impl Hub {
     }
 
     pub(crate) fn publishing_timers(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
-        let epoch = self.mesh.epoch;
-        let publishing = &mut self.mesh.publishing;
-        if publishing.journal.announce(t.now) {
-            let published = Frame::Published(publishing.published(epoch));
-            let bytes: Arc<[u8]> = published.encode().into();
-            for (_, _, link) in self.mesh.linked() {
-                t.effects.now.push(frame_effect(link, bytes.clone()));
-            }
-        }
-        self.mesh.publishing.journal.forget_old(t.now);
+        self.journal_timers(t);
         self.forget_troubles(t);
         let is_due = |intake: &Intake| intake.next_deadline().is_some_and(|due| due <= t.now);
         let due = self.mesh.publishing.intakes().filter(|(_, i)| is_due(i));

@@ -3,7 +3,10 @@
 //!
 //! A plain struct without I/O: what is to be delivered now is added to a list, in order.
 
+mod asking;
+
 use crate::mesh::LinkId;
+use asking::Asking;
 use ecorelay_protocol::limits;
 use ecorelay_protocol::link::Publication;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,14 +15,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) const WINDOW: u64 = limits::PUBLICATIONS as u64;
 /// A publication waits for earlier ones at most so long, in ms.
 const HOLD_MS: u64 = 1_500;
-/// A gap may close by itself for so long before its author is asked, in ms: gossip can take
-/// different ways.
-const GRACE_MS: u64 = 150;
-/// An author that does not answer is asked again after this long at first, in ms; then after
-/// twice as long, and so on.
-const RETRY_MS: u64 = 5_000;
-/// The longest such wait, in ms.
-const RETRY_MOST_MS: u64 = 60_000;
 /// What a publication that waits is counted as beside its text, in bytes.
 const OVERHEAD: usize = 512;
 
@@ -39,23 +34,13 @@ pub(super) struct Intake {
     held: BTreeMap<u64, (u64, Publication)>,
     held_bytes: usize,
     hold_due: Option<u64>,
-    /// When the author is asked for what is missing, if it is not being asked already.
-    ask_due: Option<u64>,
-    asked: Option<Asked>,
-    retry: u64,
+    asking: Asking,
     /// Since when there is no progress with what is missing.
     stalled: Option<u64>,
     /// When anything of the author came last.
     pub(super) heard: u64,
     /// Publications that could not be had.
     pub(super) lost: u64,
-}
-
-/// A question that is not answered yet.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    link: LinkId,
-    until: u64,
 }
 
 impl Intake {
@@ -70,9 +55,7 @@ impl Intake {
             held: BTreeMap::new(),
             held_bytes: 0,
             hold_due: None,
-            ask_due: None,
-            asked: None,
-            retry: RETRY_MS,
+            asking: Asking::default(),
             stalled: None,
             heard: now,
             lost: 0,
@@ -107,7 +90,7 @@ impl Intake {
         }
         self.extend(now, seq, out);
         if publication.text.is_none() {
-            self.ask_due = Some(now);
+            self.asking.soon(now);
         } else if seq <= self.front {
             self.settle(now, seq);
             out.push(publication);
@@ -150,44 +133,34 @@ impl Intake {
         }
         self.extend(now, seq, out);
         if self.is_short() {
-            self.ask_due = Some(now);
+            self.asking.soon(now);
         }
         self.refresh(now);
     }
 
     /// Returns what to ask the author for over this link now, at most so many numbers.
     pub(super) fn ask(&mut self, now: u64, link: LinkId, most: usize) -> Vec<u64> {
-        if self.asked.is_some_and(|a| a.link != link || a.until <= now) {
-            // Nobody will answer, or nobody did.
-            self.asked = None;
-            self.ask_due = Some(now);
-        }
-        if self.asked.is_some() || self.ask_due.is_none_or(|due| due > now) {
+        if !self.asking.is_due(now, link) {
             return Vec::new();
         }
         let seqs: Vec<u64> = self.missing(most.min(limits::FILL_SEQS)).collect();
-        self.ask_due = None;
-        if !seqs.is_empty() {
-            let until = now + self.retry;
-            self.retry = (self.retry * 2).min(RETRY_MOST_MS);
-            self.asked = Some(Asked { link, until });
-        } else if most == 0 {
-            self.ask_due = Some(now + RETRY_MS);
+        if seqs.is_empty() {
+            // Nothing may be asked for now: there would be no room for the answer.
+            self.asking.later(now);
+        } else {
+            self.asking.asked(now, link);
         }
         seqs
     }
 
     /// Does not ask until there is a link.
     pub(super) fn cannot_ask(&mut self) {
-        self.asked = None;
-        self.ask_due = None;
+        self.asking.stop();
     }
 
-    /// Notes that the author's answer has brought something: the next question can follow.
-    pub(super) fn answered(&mut self, now: u64) {
-        self.asked = None;
-        self.retry = RETRY_MS;
-        self.ask_due = Some(now);
+    /// Notes that an answer of the author has come; `helped` when it settled anything.
+    pub(super) fn answered(&mut self, now: u64, helped: bool) {
+        self.asking.answered(now, helped);
         self.refresh(now);
     }
 
@@ -225,9 +198,7 @@ impl Intake {
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let given_up = self.stalled.map(|since| since + limits::PUBLICATION_MS);
-        let asked = self.asked.map(|asked| asked.until);
-        let ask = self.ask_due.filter(|_| self.asked.is_none());
-        [self.hold_due, asked, ask, given_up]
+        [self.hold_due, self.asking.next_deadline(), given_up]
             .into_iter()
             .flatten()
             .min()
@@ -321,14 +292,10 @@ impl Intake {
     fn refresh(&mut self, now: u64) {
         if self.is_short() {
             self.stalled.get_or_insert(now);
-            if self.asked.is_none() {
-                self.ask_due.get_or_insert(now + GRACE_MS);
-            }
+            self.asking.missed(now);
         } else {
             self.stalled = None;
-            self.asked = None;
-            self.ask_due = None;
-            self.retry = RETRY_MS;
+            self.asking.stop();
         }
         if self.held.is_empty() {
             self.hold_due = None;

@@ -40,6 +40,7 @@ impl Author {
         out: &mut Vec<Publication>,
     ) -> (Told, bool) {
         let mut told = Told::new();
+        let empty = publications.gone.is_empty() && publications.items.is_empty();
         let (mut settled, mut redial) = (0, false);
         for seq in publications.gone {
             settled += usize::from(self.intake.is_missing(seq));
@@ -61,8 +62,8 @@ impl Author {
             redial |= small && self.watchdog.filled(now, seq);
             told.extend(self.take(now, rate, publication, out));
         }
-        if settled > 0 {
-            self.intake.answered(now);
+        if !empty {
+            self.intake.answered(now, settled > 0);
         }
         if redial {
             told.push((Trouble::Silent, 1));

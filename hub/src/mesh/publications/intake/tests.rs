@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::super::journal::Journal;
+use super::asking::{GRACE_MS, RETRY_MOST_MS, RETRY_MS};
 use super::*;
 use ecorelay_protocol::from_cbor;
 use ecorelay_protocol::link::{Fill, PublicationKind};
@@ -79,7 +80,7 @@ fn a_text_that_stayed_behind_is_asked_for_at_once_and_keeps_its_place() {
     assert!(out.is_empty());
     assert_eq!(intake.ask(0, LINK, 100), [1]);
     intake.take(9, text(1, Some("large")), &mut out);
-    intake.answered(9);
+    intake.answered(9, true);
     assert_eq!(seqs(&out), [1, 2]);
     assert_eq!(intake.next_deadline(), None);
 }
@@ -231,7 +232,7 @@ impl Pair {
                 for publication in answer.items {
                     self.intake.take(self.now, publication, &mut self.out);
                 }
-                self.intake.answered(self.now);
+                self.intake.answered(self.now, true);
                 continue;
             }
             let due = self.intake.next_deadline().filter(|due| *due <= until);
