@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Numbers that are looked at: what an author does not keep any more cannot be had.
 pub(super) const WINDOW: u64 = limits::PUBLICATIONS as u64;
 /// A publication waits for earlier ones at most so long, in ms.
-const HOLD_MS: u64 = 1_500;
+const HOLD_MS: u64 = 2_000;
 /// What a publication that waits is counted as beside its text, in bytes.
 const OVERHEAD: usize = 512;
 
