@@ -222,6 +222,22 @@ fn a_room_is_one_on_both_machines() {
 }
 
 #[test]
+fn a_group_has_members_on_both_machines() {
+    let (_desk, laptop, mut web) = pair();
+    let made = json_of(&laptop, "ann", &["group", "create", "team", "web@desk"]);
+    assert_eq!(made["members"], json!(["ann", "web@desk"]));
+    json_of(&laptop, "ann", &["group", "send", "team", "hello team"]);
+    let heard = wait_until("the text on the other machine", || {
+        let heard = web.next_of(&["incoming_group_msg"]);
+        (heard["text"] == "hello team").then_some(heard)
+    });
+    assert_eq!(
+        (&heard["from"], &heard["group"]),
+        (&json!("ann@laptop"), &json!("team"))
+    );
+}
+
+#[test]
 fn a_join_waits_for_an_inviter_that_is_off() {
     let (desk, laptop) = (machine("desk"), machine("laptop"));
     let ticket = ticket(&desk);
