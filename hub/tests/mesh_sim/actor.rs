@@ -48,8 +48,6 @@ pub struct Actor {
     renaming: Option<String>,
     joined: BTreeSet<&'static str>,
     rejoin: bool,
-    /// It does nothing of its own but read.
-    pub quiet: bool,
 }
 
 impl Actor {
@@ -72,7 +70,6 @@ impl Actor {
             renaming: None,
             joined: BTreeSet::new(),
             rejoin: false,
-            quiet: false,
         }
     }
 
@@ -80,7 +77,6 @@ impl Actor {
     pub fn heir(machine: usize, index: usize, name: &str) -> Self {
         Self {
             wanted: name.to_owned(),
-            quiet: true,
             ..Self::new(machine, index, true, false)
         }
     }
@@ -92,10 +88,6 @@ impl Actor {
     /// Returns the rooms it believes to be in.
     pub fn rooms(&self) -> &BTreeSet<&'static str> {
         &self.joined
-    }
-
-    pub fn conn(&self) -> Option<ConnId> {
-        self.conn
     }
 
     fn connection_lost(&mut self) {

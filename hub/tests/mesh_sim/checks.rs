@@ -6,7 +6,7 @@ use crate::books::Books;
 use crate::mesh_world::Mesh;
 use ecorelay_hub::{GroupEntryRow, Store as _};
 use ecorelay_protocol::Address;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Frames that may go on when all is quiet.
@@ -235,9 +235,4 @@ pub fn listen_for(mesh: &mut Mesh, actors: &mut [Actor], books: &mut Books, ms: 
             actor.listen(mesh, books);
         }
     }
-}
-
-/// Prints what helps to see why a run failed.
-pub fn describe(mesh: &Mesh) -> Value {
-    json!({"time": mesh.time, "frames": mesh.traffic.frames, "gossip": mesh.traffic.gossip})
 }
