@@ -7,7 +7,7 @@
 use crate::books::{Books, Letter};
 use crate::mesh_world::Mesh;
 use crate::mesh_world::machine::Machine;
-use ecorelay_hub::ConnId;
+use ecorelay_hub::{ConnId, GroupLoad};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -187,7 +187,7 @@ impl Actor {
                 );
             }
             77..=83 => self.answer(mesh, books),
-            84..=99 => self.group(rng, mesh, group),
+            84..=99 => self.group(rng, mesh, books, group),
             _ => {}
         }
     }
@@ -211,7 +211,7 @@ impl Actor {
         }
     }
 
-    fn group(&mut self, rng: &mut fastrand::Rng, mesh: &mut Mesh, group: &str) {
+    fn group(&mut self, rng: &mut fastrand::Rng, mesh: &mut Mesh, books: &mut Books, group: &str) {
         let (name, hub) = Self::anyone(rng, mesh);
         let peer = self.address(rng, &name, hub);
         self.counter += 1;
@@ -226,6 +226,7 @@ impl Actor {
             }
             4..=5 => json!({"type":"group_invite","group":group,"peer":peer,"req_id":"gi"}),
             6 => {
+                books.removals = true;
                 json!({"type":"group_remove","group":group,"peer":peer,"reason":"why not","req_id":"gr"})
             }
             7 => json!({"type":"group_leave","group":group,"req_id":format!("gl {group}")}),
@@ -496,8 +497,9 @@ impl Actor {
         let mut parts = req_id.split(' ').skip(1);
         let (group, text) = (parts.next().unwrap(), parts.next().unwrap());
         let groups = mesh.machines[self.machine].durable().groups;
-        if let Some((row, ..)) = groups.iter().find(|(row, ..)| row.name.as_str() == group) {
-            let uid = row.uid.clone();
+        let named = |g: &&GroupLoad| g.row.name.as_str() == group && g.row.deleted.is_none();
+        if let Some(group) = groups.iter().find(named) {
+            let uid = group.row.uid.clone();
             books.said.insert(text.to_owned(), (self.number, uid));
         }
     }

@@ -43,6 +43,8 @@ pub struct Books {
     pub said: BTreeMap<String, (usize, String)>,
     /// Actors who were taken out of a group once, or left it.
     pub parted: BTreeSet<(String, usize)>,
+    /// Somebody was taken out of a group: what it said at the same time does not count.
+    pub removals: bool,
     /// Room messages: who was shown them how often.
     pub heard: BTreeMap<(usize, String), usize>,
 }
