@@ -154,10 +154,12 @@ impl Dialer {
         }
     }
 
-    /// Returns how long the first attempt waits: for a hub that dials itself, for it lists this one.
+    /// Returns how long the first attempt waits: for a hub that dials itself, for it lists this
+    /// one. No hub lists one that is still looking for its mesh.
     fn first_wait(&self, target: &Target, listed: bool) -> Duration {
+        let lists_this = listed && !self.try_nearby;
         match target {
-            Target::Hub(peer) if listed && !self.precedes(peer) => self.timing.yield_dial,
+            Target::Hub(peer) if lists_this && !self.precedes(peer) => self.timing.yield_dial,
             _ => Duration::ZERO,
         }
     }
@@ -424,6 +426,18 @@ mod tests {
         assert_eq!(dialer.next(), None);
         dialer.down(smaller, 60 * SECOND, now);
         assert!(dialer.next().unwrap() >= now + 2 * SECOND);
+    }
+
+    #[test]
+    fn a_hub_that_joins_waits_for_nobody() {
+        let ([smaller, larger], now) = (pair(), Instant::now());
+        let mut dialer = dialer(larger);
+        let joining = MeshPeers {
+            try_nearby: true,
+            ..listing(smaller)
+        };
+        dialer.set(&joining, now);
+        assert_eq!(dialer.due(now).len(), 1);
     }
 
     #[test]
