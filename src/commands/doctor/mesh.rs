@@ -38,7 +38,7 @@ pub(super) fn key(file: &Path) -> Option<Finding> {
                 CHECK,
                 format!("{place} holds no key. {}", refusal.message),
                 format!(
-                    "Put back a copy from a hub of the mesh, or leave the mesh: mv {place} {place}.bad"
+                    "mv {place} {place}.bad; a hub that belongs to a mesh then writes it again: ecorelay node restart"
                 ),
             ),
             (Ok(_), Some(mode)) => open_to_others_fail(CHECK, file, mode),
