@@ -117,10 +117,12 @@ fn joined(status: &Value) -> bool {
     Doc(&status["mesh"]).flag("admitted") && Doc(status).list("hubs").into_iter().any(is_linked)
 }
 
-/// Returns whether a hub of the mesh has looked at the ticket and does not take it.
+/// Returns whether a hub of the mesh has looked at this one and does not take it, until a person
+/// does something about it.
 fn refused(status: &Value) -> bool {
     let mut warnings = Doc(status).list("warnings").into_iter();
-    Doc(&status["mesh"]).flag("joining") && warnings.any(|w| w.text("code") == "not_admitted")
+    Doc(&status["mesh"]).flag("joining")
+        && warnings.any(|w| matches!(w.text("code").as_str(), "not_admitted" | "hub_id_taken"))
 }
 
 fn welcome(status: &Value, inviter: &str) -> String {

@@ -71,12 +71,12 @@ pub(super) fn reasons(status: &Value, peer: Option<&str>, addresses: &[String]) 
         .flat_map(|code| warnings.iter().filter(move |w| w.text("code") == *code))
         .map(|warning| {
             // The name of a hub or a command at its beginning stays as it is.
-            let remedy = warning.text("remedy");
-            format!(
-                "{} {}.",
-                warning.text("message"),
-                remedy.trim_end_matches('.')
-            )
+            let ended = |text: String| format!("{}.", text.trim_end_matches('.'));
+            let message = ended(warning.text("message"));
+            if message.contains("ecorelay ") {
+                return message; // it says what to do
+            }
+            format!("{message} {}", ended(warning.text("remedy")))
         })
         .collect();
     for dial in doc.list("dials") {
@@ -114,7 +114,8 @@ mod tests {
         let status = json!({
             "warnings": [
                 {"code": "ws_port_taken", "message": "x", "remedy": "y"},
-                {"code": "wrong_key", "message": "The handshake fails.", "remedy": "Compare keys"},
+                {"code": "wrong_key", "message": "The handshake fails", "remedy": "Compare keys"},
+                {"code": "not_admitted", "message": "It expired: ecorelay invite", "remedy": "Invite"},
                 {"code": "hub_id_taken", "message": "The name is taken.", "remedy": "Choose another."},
             ],
             "dials": [
@@ -128,6 +129,7 @@ mod tests {
             reasons(&status, None, &known),
             [
                 "The name is taken. Choose another.",
+                "It expired: ecorelay invite.",
                 "The handshake fails. Compare keys.",
                 "10.0.0.2:4001: connection refused",
             ]
