@@ -81,7 +81,7 @@ impl Behaviour {
             blocked: allow_block_list::Behaviour::default(),
             gate: Gate::new(public.to_peer_id(), &config.timing),
             streams: LinkStreams::default(),
-            gossip: gossip::gossip(keypair, topic).map_err(MeshError::Setup)?,
+            gossip: gossip::gossip(keypair, topic, &config.timing).map_err(MeshError::Setup)?,
             identify: identify::Behaviour::new(identify),
             mdns: mdns.into(),
         })

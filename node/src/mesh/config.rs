@@ -30,7 +30,8 @@ pub(crate) struct Timing {
     /// A link is dead when no byte came for this long. libp2p itself does not notice a cut
     /// cable. Source: measured.
     pub(crate) dead: Duration,
-    /// A link is cut when the other hub takes no byte for this long.
+    /// A link is cut when the other hub takes no byte for this long; a publication that waits for
+    /// longer is dropped.
     pub(crate) stall: Duration,
     /// Connections this close together come from two hubs that dialled at once. Longer than a
     /// dial may take; a later one was dialled by a hub that has lost the first.

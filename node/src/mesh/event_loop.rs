@@ -11,7 +11,7 @@ use super::listening::Listening;
 use super::queue::{End, LinkQueue};
 use super::reports::Reports;
 use super::streams::StreamEvent;
-use super::{gossip, names, transport};
+use super::{gossip, names, resolve, transport};
 use crate::events::HubHandle;
 use ecorelay_hub::{DialFailure, LinkId, MeshInput};
 use ecorelay_protocol::from_cbor;
@@ -73,6 +73,7 @@ pub(crate) fn start(config: MeshConfig, hub: HubHandle) -> Result<MeshHandle, Me
     let links = Links::default();
     let (handle, orders) = MeshHandle::new(links.clone());
     let (done, ended) = mpsc::channel(ENDED);
+    let (named, resolved) = mpsc::channel(ENDED);
     let local = *swarm.local_peer_id();
     let event_loop = EventLoop {
         topic,
@@ -85,12 +86,14 @@ pub(crate) fn start(config: MeshConfig, hub: HubHandle) -> Result<MeshHandle, Me
         listen_at: None,
         dialer: Dialer::new(local, config.timing),
         dials: HashMap::new(),
+        named,
         connections: Connections::default(),
         timing: config.timing,
         done,
         swarm,
     };
-    tokio::spawn(event_loop.run(orders, ended));
+    let news = News { ended, resolved };
+    tokio::spawn(event_loop.run(orders, news));
     Ok(handle)
 }
 
@@ -129,6 +132,14 @@ fn listen(swarm: &mut Swarm<Behaviour>, asked: &[Multiaddr]) -> Result<Listeners
     }
 }
 
+/// What tasks of the mesh tell the one that owns the swarm.
+struct News {
+    /// The links on these connections have ended.
+    ended: mpsc::Receiver<ConnectionId>,
+    /// The names in these dials were looked up.
+    resolved: mpsc::Receiver<Dial>,
+}
+
 struct EventLoop {
     swarm: Swarm<Behaviour>,
     topic: IdentTopic,
@@ -145,6 +156,8 @@ struct EventLoop {
     dialer: Dialer,
     /// Dials on their way.
     dials: HashMap<ConnectionId, Target>,
+    /// Where dials come back once their names were looked up.
+    named: mpsc::Sender<Dial>,
     connections: Connections,
     timing: Timing,
     /// Where links say that they have ended.
@@ -152,12 +165,13 @@ struct EventLoop {
 }
 
 impl EventLoop {
-    async fn run(mut self, mut orders: Orders, mut ended: mpsc::Receiver<ConnectionId>) {
+    async fn run(mut self, mut orders: Orders, mut news: News) {
         loop {
             let wake = self.wake();
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm(event),
-                Some(connection) = ended.recv() => self.on_link_ended(connection),
+                Some(connection) = news.ended.recv() => self.on_link_ended(connection),
+                Some(dial) = news.resolved.recv() => self.dial(dial, Instant::now()),
                 command = orders.commands.recv() => match command {
                     Some(command) => self.on_command(command),
                     None => break,
@@ -172,7 +186,7 @@ impl EventLoop {
                 }
             }
         }
-        self.shut_down(ended).await;
+        self.shut_down(news.ended).await;
     }
 
     fn wake(&mut self) -> Option<Instant> {
@@ -188,7 +202,11 @@ impl EventLoop {
     fn on_time(&mut self) {
         let now = Instant::now();
         for dial in self.dialer.due(now) {
-            self.dial(dial, now);
+            if dial.addresses.iter().any(resolve::is_named) {
+                self.look_up(dial);
+            } else {
+                self.dial(dial, now);
+            }
         }
         for connection in self.connections.idle(now) {
             self.close(connection, "no link came up on it", now);
@@ -439,6 +457,16 @@ impl EventLoop {
         }
     }
 
+    /// Looks the names up in the addresses of a dial, which then comes back.
+    fn look_up(&self, mut dial: Dial) {
+        let named = self.named.clone();
+        tokio::spawn(async move {
+            dial.addresses = resolve::resolve(dial.addresses).await;
+            // Without the swarm's task nobody dials.
+            let _ = named.send(dial).await;
+        });
+    }
+
     fn dial(&mut self, dial: Dial, now: Instant) {
         let Dial {
             target,
@@ -446,12 +474,15 @@ impl EventLoop {
             addresses,
         } = dial;
         let options = match (peer, addresses.first()) {
-            (Some(peer), _) => DialOpts::peer_id(peer)
+            (Some(peer), Some(_)) => DialOpts::peer_id(peer)
                 .condition(PeerCondition::Always)
                 .addresses(addresses)
                 .build(),
             (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
-            (None, None) => return,
+            (_, None) => {
+                self.on_unknown_name(&target, now);
+                return;
+            }
         };
         let id = options.connection_id();
         tracing::debug!(?target, %id, "dialling");
@@ -469,6 +500,14 @@ impl EventLoop {
                 self.dialer.failed(&target, now);
             }
         }
+    }
+
+    fn on_unknown_name(&mut self, target: &Target, now: Instant) {
+        if let Target::Address(address) = target {
+            let failure = DialFailure::Unreachable("the name is not known".into());
+            self.on_failure(None, address.to_string(), failure, now);
+        }
+        self.dialer.failed(target, now);
     }
 
     fn on_dial_failed(&mut self, id: ConnectionId, peer: Option<PeerId>, error: DialError) {

@@ -1,5 +1,6 @@
 //! Gossip: one topic per mesh.
 
+use super::config::Timing;
 use ecorelay_protocol::Psk;
 use hkdf::Hkdf;
 use libp2p::gossipsub::{
@@ -17,9 +18,6 @@ use std::time::Duration;
 const TRANSMIT_BYTES: usize = 1024 * 1024;
 /// Messages that may wait for one hub; at most 24 MiB.
 const QUEUE: usize = 512;
-/// How long a message may wait for one hub. Longer than the default, which gives up a burst on a
-/// slow network that would have arrived; the queue is bounded all the same.
-const WAIT: Duration = Duration::from_secs(30);
 
 /// Gossip with this mesh's filter.
 pub(super) type Gossip = gossipsub::Behaviour<IdentityTransform, OneTopic>;
@@ -37,13 +35,19 @@ pub(super) fn topic(psk: &Psk) -> IdentTopic {
 }
 
 /// Returns the protocol, subscribed to the topic.
-pub(super) fn gossip(keypair: &Keypair, topic: &IdentTopic) -> Result<Gossip, String> {
+pub(super) fn gossip(
+    keypair: &Keypair,
+    topic: &IdentTopic,
+    timing: &Timing,
+) -> Result<Gossip, String> {
     let config = ConfigBuilder::default()
         .validation_mode(ValidationMode::Strict)
         .max_transmit_size(TRANSMIT_BYTES)
         .connection_handler_queue_len(QUEUE)
-        .publish_queue_duration(WAIT)
-        .forward_queue_duration(WAIT)
+        // A message may wait for as long as a link: by default a burst on a slow network is given
+        // up that would have arrived. The queue is bounded all the same.
+        .publish_queue_duration(timing.stall)
+        .forward_queue_duration(timing.stall)
         // The author numbers its messages, and both are signed: equal texts stay apart.
         .message_id_fn(|message| {
             let author = message.source.map(|peer| peer.to_bytes());

@@ -125,7 +125,7 @@ impl MeshHandle {
 
     fn command(&self, command: Command) {
         if let Err(error) = self.commands.try_send(command) {
-            tracing::warn!(%error, "the mesh has too much to do; this is skipped");
+            tracing::debug!(%error, "the mesh has too much to do; this is skipped");
         }
     }
 }

@@ -25,6 +25,7 @@ mod ports;
 mod pulse;
 mod queue;
 mod reports;
+mod resolve;
 mod stall;
 mod streams;
 #[cfg(test)]

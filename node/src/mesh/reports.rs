@@ -22,7 +22,7 @@ const PLACES: usize = 1_024;
 pub(super) struct Reports {
     gossip: mpsc::Sender<(MeshInput, usize)>,
     news: mpsc::Sender<(MeshInput, usize)>,
-    /// Publications are being dropped; it was logged.
+    /// Publications were dropped since there was nothing to do last; it was logged.
     dropping: bool,
     failures: HashMap<(String, Discriminant<DialFailure>), Instant>,
 }
@@ -39,11 +39,13 @@ impl Reports {
 
     /// Tells of a publication that had so many bytes, if there is room.
     pub(super) fn gossip(&mut self, input: MeshInput, bytes: usize) {
+        if self.gossip.capacity() == GOSSIP {
+            self.dropping = false;
+        }
         let full = self.gossip.try_send((input, bytes)).is_err();
-        if full && !self.dropping {
+        if full && !std::mem::replace(&mut self.dropping, true) {
             tracing::warn!("publications come faster than they are handled; some are dropped");
         }
-        self.dropping = full;
     }
 
     /// Tells news; returns whether there was room.

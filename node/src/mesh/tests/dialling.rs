@@ -104,6 +104,12 @@ async fn an_address_is_enough_with_or_without_the_key_in_it() {
     a.link_down().await;
     b.addresses(vec![format!("{}/p2p/{}", a.address, a.peer)]);
     assert_eq!(a.link_up().await.1, b.peer);
+    let (link, _) = b.link_up().await;
+    b.addresses(vec![]);
+    b.mesh.apply(MeshEffect::Close { link });
+    a.link_down().await;
+    b.addresses(vec![a.address.replace("ip4/127.0.0.1", "dns4/localhost")]);
+    assert_eq!(a.link_up().await.1, b.peer);
 }
 
 #[tokio::test]

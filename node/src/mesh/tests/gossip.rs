@@ -49,9 +49,14 @@ impl Body {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bursts_of_large_publications_arrive_and_small_ones_after_them() {
-    let (mut a, _, mut b, _) = linked().await;
+    let timing = Timing {
+        // The machine may be slow.
+        stall: Duration::from_secs(600),
+        ..short()
+    };
+    let (mut a, _, mut b, _) = linked_with(timing).await;
     a.warm_up(&mut b).await;
-    let bursts = [(64_000, 100), (limits::GOSSIP_BYTES, 20), (900_000, 1)];
+    let bursts = [(64_000, 100), (limits::GOSSIP_BYTES, 20), (400_000, 1)];
     let mut seq = 0;
     for (size, count) in bursts {
         let first = seq + 1;

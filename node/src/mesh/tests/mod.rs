@@ -5,6 +5,7 @@ mod bad_peers;
 mod dialling;
 mod gossip;
 mod links;
+mod nearby;
 
 use super::config::Timing;
 use super::{Identity, MeshConfig, MeshHandle, start};
@@ -12,6 +13,7 @@ use crate::events::{self, Event, Inbox};
 use ecorelay_hub::{DialFailure, LinkId, MeshEffect, MeshInput, MeshPeers};
 use ecorelay_protocol::link::Frame;
 use ecorelay_protocol::{PeerId, Psk};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -53,6 +55,8 @@ struct Body {
     mesh: MeshHandle,
     inbox: Inbox,
     address: String,
+    /// Hubs that were seen on the local network.
+    nearby: BTreeMap<PeerId, Vec<String>>,
 }
 
 impl Body {
@@ -61,21 +65,26 @@ impl Body {
     }
 
     async fn start_with(identity: &Identity, psk: &Psk, timing: Timing) -> Self {
-        let (hub, inbox) = events::channel();
-        let config = MeshConfig {
+        Self::start_as(MeshConfig {
             identity: identity.clone(),
             psk: psk.clone(),
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             mdns: false,
             timing,
-        };
+        })
+        .await
+    }
+
+    async fn start_as(config: MeshConfig) -> Self {
+        let (hub, inbox) = events::channel();
+        let peer = config.identity.peer_id().parse().unwrap();
         let mesh = start(config, hub).unwrap();
-        let peer = identity.peer_id().parse().unwrap();
         let mut body = Self {
             peer,
             mesh,
             inbox,
             address: String::new(),
+            nearby: BTreeMap::new(),
         };
         body.address = body
             .until(|input| match input {
@@ -90,7 +99,12 @@ impl Body {
     async fn next(&mut self) -> MeshInput {
         let event = timeout(SOON, self.inbox.events.recv()).await;
         match event.expect("nothing happens").unwrap() {
-            Event::Mesh { input, .. } => input,
+            Event::Mesh { input, .. } => {
+                if let MeshInput::Seen { peer, addresses } = &input {
+                    self.nearby.insert(peer.clone(), addresses.clone());
+                }
+                input
+            }
             other => panic!("{other:?}"),
         }
     }
