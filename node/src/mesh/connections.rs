@@ -1,8 +1,9 @@
 //! The connections that are up, and the links on them.
 
+use super::names;
 use super::queue::LinkQueue;
-use libp2p::PeerId;
 use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ pub(super) struct Connection {
     pub(super) peer: PeerId,
     /// The other end, a multiaddr.
     pub(super) address: String,
+    /// Its machine.
+    host: Multiaddr,
     since: Instant,
     /// It is to be closed, or has lost its link: it no longer counts.
     closing: bool,
@@ -41,10 +44,17 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Takes a new connection in.
-    pub(super) fn add(&mut self, id: ConnectionId, peer: PeerId, address: String, now: Instant) {
+    pub(super) fn add(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        now: Instant,
+    ) {
         let connection = Connection {
             peer,
-            address,
+            address: address.to_string(),
+            host: names::host(address),
             since: now,
             closing: false,
             link: None,
@@ -100,6 +110,12 @@ impl Connections {
             .collect()
     }
 
+    /// Returns whether a connection with this machine has come up since then.
+    pub(super) fn came_up(&self, host: &Multiaddr, since: Instant) -> bool {
+        let mut all = self.all.values();
+        all.any(|entry| entry.since >= since && entry.host == *host)
+    }
+
     /// Returns every connection.
     pub(super) fn ids(&self) -> Vec<ConnectionId> {
         self.all.keys().copied().collect()
@@ -146,7 +162,11 @@ mod tests {
     fn a_connection_without_a_link_is_noticed() {
         let (mut connections, now) = (Connections::default(), Instant::now());
         let peer = PeerId::random();
-        connections.add(id(1), peer, String::new(), now);
+        let address: Multiaddr = "/ip4/10.0.0.1/tcp/1".parse().unwrap();
+        connections.add(id(1), peer, &address, now);
+        let host = names::host(&address);
+        assert!(connections.came_up(&host, now));
+        assert!(!connections.came_up(&host, now + Duration::from_secs(1)));
         assert_eq!(connections.idle(now), []);
         assert_eq!(connections.next(), Some(now + IDLE));
         assert_eq!(connections.idle(now + IDLE), [id(1)]);

@@ -1,9 +1,13 @@
 //! The one task that owns the swarm. Each thing that can happen is one call.
 
+mod dials;
+mod listeners;
+
 use super::behaviour::{Behaviour, BehaviourEvent};
 use super::config::{MeshConfig, MeshError, Timing};
 use super::connections::{Connections, Running};
 use super::dialer::{Dial, Dialer, Target};
+use super::doubts::Doubts;
 use super::gate::LostIt;
 use super::handle::{Command, Links, MeshHandle, Orders};
 use super::link::Link;
@@ -13,15 +17,13 @@ use super::reports::Reports;
 use super::streams::StreamEvent;
 use super::{gossip, names, resolve, transport};
 use crate::events::HubHandle;
-use ecorelay_hub::{DialFailure, LinkId, MeshInput};
+use ecorelay_hub::{LinkId, MeshInput};
 use ecorelay_protocol::from_cbor;
 use futures_util::StreamExt as _;
 use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::ListenerId;
 use libp2p::gossipsub::{self, IdentTopic, PublishError};
-use libp2p::multiaddr::Protocol;
-use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{self, ConnectionId, DialError, ListenError, Stream, Swarm, SwarmEvent};
+use libp2p::swarm::{self, ConnectionId, Stream, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, mdns};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -36,10 +38,6 @@ const LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"];
 /// A connection without streams is kept this long; libp2p's own ten seconds would close it
 /// while its link comes up on a slow machine. Connections without a link are closed by this task.
 const IDLE: Duration = Duration::from_secs(60 * 60);
-/// Addresses that come and go together are told together.
-const SETTLE: Duration = Duration::from_millis(50);
-/// A listener that failed is opened again after this long.
-const LISTEN_AGAIN: Duration = Duration::from_secs(10);
 /// Links that have ended and wait for their connection to be closed.
 const ENDED: usize = 64;
 /// How long links may take to end when the mesh is shut down.
@@ -88,6 +86,7 @@ pub(crate) fn start(config: MeshConfig, hub: HubHandle) -> Result<MeshHandle, Me
         dials: HashMap::new(),
         named,
         connections: Connections::default(),
+        doubts: Doubts::default(),
         timing: config.timing,
         done,
         swarm,
@@ -159,6 +158,7 @@ struct EventLoop {
     /// Where dials come back once their names were looked up.
     named: mpsc::Sender<Dial>,
     connections: Connections,
+    doubts: Doubts,
     timing: Timing,
     /// Where links say that they have ended.
     done: mpsc::Sender<ConnectionId>,
@@ -193,6 +193,7 @@ impl EventLoop {
         let times = [
             self.dialer.next(),
             self.connections.next(),
+            self.doubts.next(),
             self.tell_at,
             self.listen_at,
         ];
@@ -211,6 +212,7 @@ impl EventLoop {
         for connection in self.connections.idle(now) {
             self.close(connection, "no link came up on it", now);
         }
+        self.settle_doubts(now);
         if self.tell_at.is_some_and(|at| at <= now) {
             self.tell_at = None;
             self.tell_listening();
@@ -278,7 +280,7 @@ impl EventLoop {
                 send_back_addr,
                 error,
                 ..
-            } => self.on_greeting_failed(&send_back_addr, &error),
+            } => self.on_greeting_failed(send_back_addr, &error),
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.listening.add(address);
                 self.settle();
@@ -319,7 +321,7 @@ impl EventLoop {
         let address = endpoint.get_remote_address();
         let (address, _) = names::split(address.clone());
         tracing::debug!(%peer, %id, %address, "connected");
-        self.connections.add(id, peer, address.to_string(), now);
+        self.connections.add(id, peer, &address, now);
         if self.dialer.precedes(&peer) {
             self.swarm.behaviour_mut().streams.open(peer, id);
         }
@@ -453,156 +455,6 @@ impl EventLoop {
                 } else {
                     MeshInput::Seen { peer, addresses }
                 });
-            }
-        }
-    }
-
-    /// Looks the names up in the addresses of a dial, which then comes back.
-    fn look_up(&self, mut dial: Dial) {
-        let named = self.named.clone();
-        tokio::spawn(async move {
-            dial.addresses = resolve::resolve(dial.addresses).await;
-            // Without the swarm's task nobody dials.
-            let _ = named.send(dial).await;
-        });
-    }
-
-    fn dial(&mut self, dial: Dial, now: Instant) {
-        let Dial {
-            target,
-            peer,
-            addresses,
-        } = dial;
-        let options = match (peer, addresses.first()) {
-            (Some(peer), Some(_)) => DialOpts::peer_id(peer)
-                .condition(PeerCondition::Always)
-                .addresses(addresses)
-                .build(),
-            (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
-            (_, None) => {
-                self.on_unknown_name(&target, now);
-                return;
-            }
-        };
-        let id = options.connection_id();
-        tracing::debug!(?target, %id, "dialling");
-        match (self.swarm.dial(options), &target) {
-            (Ok(()), _) => {
-                self.dials.insert(id, target);
-            }
-            // It has an address, and libp2p leaves this hub's own out.
-            (Err(DialError::NoAddresses), Target::Address(address)) => {
-                self.on_failure(None, address.to_string(), DialFailure::Own, now);
-                self.dialer.failed(&target, now);
-            }
-            (Err(error), _) => {
-                tracing::debug!(?target, %error, "cannot be dialled");
-                self.dialer.failed(&target, now);
-            }
-        }
-    }
-
-    fn on_unknown_name(&mut self, target: &Target, now: Instant) {
-        if let Target::Address(address) = target {
-            let failure = DialFailure::Unreachable("the name is not known".into());
-            self.on_failure(None, address.to_string(), failure, now);
-        }
-        self.dialer.failed(target, now);
-    }
-
-    fn on_dial_failed(&mut self, id: ConnectionId, peer: Option<PeerId>, error: DialError) {
-        let now = Instant::now();
-        tracing::debug!(?peer, %id, %error, "a dial failed");
-        if let Some(target) = self.dials.remove(&id) {
-            self.dialer.failed(&target, now);
-        }
-        let peer = peer.as_ref().and_then(names::text);
-        for (address, failure) in transport::dial_failures(error) {
-            let (address, _) = names::split(address);
-            self.on_failure(peer.clone(), address.to_string(), failure, now);
-        }
-    }
-
-    fn on_failure(
-        &mut self,
-        peer: Option<ecorelay_protocol::PeerId>,
-        address: String,
-        failure: DialFailure,
-        now: Instant,
-    ) {
-        let place = address.clone();
-        let input = |failure| MeshInput::DialFailed {
-            peer,
-            address,
-            failure,
-        };
-        self.reports.failure(place, input, failure, now);
-    }
-
-    fn on_greeting_failed(&mut self, from: &Multiaddr, error: &ListenError) {
-        tracing::debug!(%from, %error, "someone who dialled did not get through");
-        let Some(failure) = transport::listen_failure(error) else {
-            return;
-        };
-        // Its port is another each time.
-        let place: Multiaddr = from
-            .iter()
-            .filter(|part| !matches!(part, Protocol::Tcp(_)))
-            .collect();
-        let input = |failure| MeshInput::DialFailed {
-            peer: None,
-            address: from.to_string(),
-            failure,
-        };
-        self.reports
-            .failure(format!("from {place}"), input, failure, Instant::now());
-    }
-
-    fn on_listener_closed(
-        &mut self,
-        listener: ListenerId,
-        addresses: &[Multiaddr],
-        reason: std::io::Result<()>,
-    ) {
-        tracing::warn!(?addresses, ?reason, "a listener has ended");
-        for address in addresses {
-            self.listening.remove(address);
-        }
-        for known in self.listeners.values_mut() {
-            if *known == Some(listener) {
-                *known = None;
-                self.listen_at = Some(Instant::now() + LISTEN_AGAIN);
-            }
-        }
-        self.settle();
-    }
-
-    fn listen_again(&mut self, now: Instant) {
-        for (address, listener) in &mut self.listeners {
-            if listener.is_none() {
-                *listener = self.swarm.listen_on(address.clone()).ok();
-                if listener.is_none() {
-                    self.listen_at = Some(now + LISTEN_AGAIN);
-                }
-            }
-        }
-    }
-
-    fn settle(&mut self) {
-        self.tell_at.get_or_insert_with(|| Instant::now() + SETTLE);
-    }
-
-    fn tell_listening(&mut self) {
-        if let Some(addresses) = self.listening.news() {
-            tracing::info!(?addresses, "the mesh listens");
-            let input = MeshInput::Listening {
-                addresses: addresses.clone(),
-            };
-            self.dialer.moved(Instant::now());
-            if self.reports.news(input) {
-                self.listening.told(addresses);
-            } else {
-                self.settle();
             }
         }
     }

@@ -10,6 +10,7 @@ mod behaviour;
 mod config;
 mod connections;
 mod dialer;
+mod doubts;
 mod event_loop;
 mod framing;
 mod gate;

@@ -22,6 +22,11 @@ pub(super) fn split(mut address: Multiaddr) -> (Multiaddr, Option<PeerId>) {
     }
 }
 
+/// Returns the machine of an address, without its port.
+pub(super) fn host(address: &Multiaddr) -> Multiaddr {
+    address.iter().take(1).collect()
+}
+
 /// Returns where an address leads, if it is one.
 pub(super) fn place(text: &str) -> Option<Multiaddr> {
     let (address, _) = split(text.parse().ok()?);
