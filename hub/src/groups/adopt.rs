@@ -1,9 +1,9 @@
 //! Groups that come from elsewhere: from before groups had logs, and from an import.
 
-use super::op::{Body, Op, Written, new_uid};
+use super::op::{Body, LAST_TS, Op, Written, new_uid};
 use crate::hub::{Done, Turn};
 use crate::{GroupId, Hub, Member, Store, Write};
-use ecorelay_protocol::{Address, ImportGroup, Name};
+use ecorelay_protocol::{Address, ImportGroup, Name, limits};
 
 impl Hub {
     /// Gives groups from before groups had logs a log: one operation that makes the group with
@@ -78,6 +78,10 @@ impl Hub {
         self.adopt(t, id, &made)?;
         let taken = import.messages.len();
         for entry in import.messages {
+            // Another hub would refuse it, and all behind it.
+            if entry.text.len() > limits::TEXT_BYTES {
+                continue;
+            }
             let from = Address::parse(&entry.from, "An author's name");
             let from = from.map_or_else(|_| admin.clone(), |address| address.name);
             let body = Body::Old {
@@ -87,7 +91,7 @@ impl Hub {
                 text: entry.text,
             };
             let mut written = self.next_op(t, id, body)?;
-            written.op.ts = entry.ts;
+            written.op.ts = entry.ts.min(LAST_TS);
             let written = Written::own(written.author, written.op);
             self.add_text(t, id, &written, false)?;
         }

@@ -2,6 +2,7 @@
 
 use super::log::Author;
 use super::op::{Body, Op, Written};
+use super::pace::LARGE;
 use crate::hub::{Done, Turn};
 use crate::mesh::{LinkId, frame_effect};
 use crate::{GroupEntryRow, GroupId, Hub, Store};
@@ -61,7 +62,8 @@ impl Hub {
         }
     }
 
-    /// Sends what another hub lacks of a group, as much as fits into one frame.
+    /// Sends what another hub lacks of a group, as much as fits into one frame. Returns whether
+    /// that is so much that an answer is to be waited for.
     pub(super) fn send_missing(
         &mut self,
         t: &mut Turn<'_, impl Store>,
@@ -69,7 +71,7 @@ impl Hub {
         peer: &PeerId,
         id: GroupId,
         versions: &GroupVersions,
-    ) -> Done {
+    ) -> Done<bool> {
         let has: BTreeMap<&PeerId, (u64, u64)> = versions
             .authors
             .iter()
@@ -115,16 +117,17 @@ impl Hub {
             }
         }
         if frame.ops.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
+        let answered = frame.full || frame.bytes >= LARGE;
         let ops = GroupOps {
             group: versions.group.clone(),
             ops: frame.ops,
             kept: frame.kept,
-            more: frame.full,
+            more: answered,
         };
         t.effects.frame_after(link, &Frame::GroupOps(ops));
-        Ok(())
+        Ok(answered)
     }
 
     fn as_signed(&self, author: PeerId, payload: Bytes, signature: Bytes) -> Signed {

@@ -239,3 +239,87 @@ fn hubs_of(written: &Written, hubs: &mut BTreeSet<PeerId>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::groups::op::{Op, new_uid};
+    use crate::{Keys as _, PlainKeys};
+
+    fn peer(n: u8) -> PeerId {
+        PlainKeys::numbered(n).peer_id().clone()
+    }
+
+    fn written(author: u8, seq: u64, lamport: u64, change: bool) -> Written {
+        let who = "a".parse().unwrap();
+        let body = if change {
+            Body::Leave { who }
+        } else {
+            let (msg_id, text) = ("m-1".into(), "x".into());
+            Body::Text {
+                from: who,
+                msg_id,
+                text,
+            }
+        };
+        let group = new_uid("u", &peer(1));
+        let op = Op {
+            group,
+            seq,
+            lamport,
+            ts: 1,
+            body,
+        };
+        Written::own(peer(author), op)
+    }
+
+    fn ahead() -> Ahead {
+        let author = Author {
+            changes: 2,
+            changed: 7,
+            texts: 4,
+            gone: 0,
+        };
+        Ahead {
+            authors: BTreeMap::from([(peer(1), author)]),
+            lamport: 9,
+            changes: 2,
+            hubs: BTreeSet::from([peer(1), peer(2)]),
+            here: true,
+            deleted: false,
+        }
+    }
+
+    #[test]
+    fn only_what_is_next_and_valid_is_taken() {
+        let none = BTreeMap::new();
+        let take = |w: Written, good: bool| match ahead().take(&w, &none, || good) {
+            Ok(()) => "taken",
+            Err(Miss::Known) => "known",
+            Err(Miss::Gap) => "gap",
+            Err(Miss::Invalid(_)) => "invalid",
+        };
+        assert_eq!(take(written(1, 3, 10, true), true), "taken");
+        assert_eq!(take(written(1, 5, 8, false), true), "taken");
+        assert_eq!(take(written(2, 1, 1, false), true), "taken");
+        assert_eq!(take(written(1, 2, 10, true), true), "known");
+        assert_eq!(take(written(1, 4, 10, true), true), "gap");
+        assert_eq!(take(written(1, 6, 10, false), true), "gap");
+        assert_eq!(take(written(3, 1, 10, false), true), "gap");
+        assert_eq!(take(written(1, 3, 7, true), true), "invalid");
+        assert_eq!(take(written(1, 3, JUMP + 10, true), true), "invalid");
+        assert_eq!(take(written(1, 3, 10, true), false), "invalid");
+        let kept = BTreeMap::from([(peer(1), 9)]);
+        assert!(
+            ahead()
+                .take(&written(1, 9, 10, false), &kept, || true)
+                .is_ok()
+        );
+        assert!(
+            ahead()
+                .take(&written(1, 8, 10, false), &kept, || true)
+                .is_err()
+        );
+    }
+}

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Numbers beyond this are nonsense; it leaves room to count on, and fits the store.
 const ABSURD: u64 = 1 << 53;
 /// The last time there is: the end of the year 9999, in ms.
-const LAST_TS: u64 = 253_402_300_799_999;
+pub(super) const LAST_TS: u64 = 253_402_300_799_999;
 /// Longest id of a group, in bytes: a UUID, a dot and a PeerId.
 const UID_BYTES: usize = 128;
 

@@ -3,6 +3,7 @@
 //! Nothing is kept of what another hub has but what it said on this link, so a link that ends
 //! leaves nothing behind. What is exchanged is worked out from both sides' versions each time.
 
+use super::pace::Pace;
 use crate::hub::{Done, Turn};
 use crate::mesh::LinkId;
 use crate::{GroupId, Hub, Store, Warning};
@@ -32,13 +33,15 @@ pub(super) struct Syncing {
     /// use when one of them is another.
     asked: BTreeMap<(LinkId, GroupId), (u64, u64)>,
     asked_unknown: BTreeSet<(LinkId, String)>,
+    pub(super) paces: BTreeMap<LinkId, Pace>,
     /// How many operations of each hub were refused.
     refused: BTreeMap<PeerId, u64>,
 }
 
 impl Syncing {
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        self.due.values().min().copied()
+        let paces = self.paces.values().filter_map(Pace::deadline);
+        self.due.values().copied().chain(paces).min()
     }
 
     pub(super) fn announce(&mut self, id: GroupId, now: u64) {
@@ -51,6 +54,7 @@ impl Syncing {
         self.said.retain(|(link, _), _| live(link));
         self.asked.retain(|(link, _), _| live(link));
         self.asked_unknown.retain(|(link, _)| live(link));
+        self.paces.retain(|link, _| live(link));
     }
 }
 
@@ -114,7 +118,7 @@ impl Hub {
         }
         let heard = hash_of(&versions.authors);
         self.groups.syncing.heard.insert((link, id), heard);
-        self.send_missing(t, link, peer, id, versions)?;
+        self.send_paced(t, link, peer, id, versions)?;
         if self.lacks(t, id, versions)? {
             self.ask(t, link, id)?;
         }
@@ -123,6 +127,7 @@ impl Hub {
 
     /// Announces what was taken in to the linked hubs that may not have it.
     pub(crate) fn group_timers(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
+        self.pace_timers(t)?;
         let due = self.groups.syncing.due.iter();
         let due: Vec<GroupId> = due
             .filter(|(_, at)| **at <= t.now)

@@ -12,6 +12,7 @@
 )]
 
 pub mod client;
+pub mod groups;
 pub mod machine;
 pub mod network;
 
