@@ -110,7 +110,7 @@ impl Mesh {
             outboxes: BTreeMap::new(),
             awaiting: BTreeMap::new(),
             owed: BTreeMap::new(),
-            publishing: Publishing::default(),
+            publishing: Publishing::new(&config.tunables),
             listening: Vec::new(),
             nearby: BTreeMap::new(),
             dials: BTreeMap::new(),

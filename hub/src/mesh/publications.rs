@@ -13,7 +13,7 @@ mod watch;
 use crate::budget::{Bucket, Rate};
 use crate::hub::{Done, Turn};
 use crate::mesh::LinkId;
-use crate::{Effect, Hub, MeshEffect, Store};
+use crate::{Effect, Hub, MeshEffect, Store, Tunables};
 use ecorelay_protocol::link::{Publication, Publications, Published};
 use ecorelay_protocol::{CborError, PeerId, limits};
 use intake::{Intake, WINDOW};
@@ -21,11 +21,12 @@ use journal::Journal;
 use std::collections::{BTreeMap, BTreeSet};
 use watch::{Trouble, Troubles, Watchdog};
 
-/// Publications taken from one hub: at once, and per minute. What honest sessions send is far
-/// below: each may send 600 a minute.
-const PER_HUB: (u32, u32) = (2_000, 12_000);
-/// Questions to all taken from one hub: at once, and per minute. Each wakes every session.
-const ASKS_PER_HUB: (u32, u32) = (300, 300);
+/// Publications are taken from one hub as if so many of its sessions used up their push budgets:
+/// at once, and in the long run. Honest ones stay far below.
+const SESSIONS_PER_HUB: (u32, u32) = (2, 20);
+/// Questions to all are taken from one hub as if so many of its sessions used up their budgets.
+/// Each wakes every session.
+const ASKERS_PER_HUB: u32 = 10;
 /// Requests to fill gaps that are answered to one hub: at once, and per minute. Each may ask
 /// for a megabyte.
 const FILLS_PER_HUB: (u32, u32) = (500, 6_000);
@@ -58,22 +59,27 @@ struct Author {
     asks: Bucket,
 }
 
-impl Default for Publishing {
-    fn default() -> Self {
+impl Publishing {
+    pub(crate) fn new(tunables: &Tunables) -> Self {
+        let (burst, long_run) = SESSIONS_PER_HUB;
+        let asks = tunables
+            .broadcasts_per_minute
+            .saturating_mul(ASKERS_PER_HUB);
         Self {
             journal: Journal::default(),
             authors: BTreeMap::new(),
             open: BTreeSet::new(),
             fills: BTreeMap::new(),
             troubles: Troubles::default(),
-            rate: Rate::new(PER_HUB.0, PER_HUB.1),
-            ask_rate: Rate::new(ASKS_PER_HUB.0, ASKS_PER_HUB.1),
+            rate: Rate::new(
+                tunables.push_burst.saturating_mul(burst),
+                tunables.push_per_minute.saturating_mul(long_run),
+            ),
+            ask_rate: Rate::new(asks, asks),
             fill_rate: Rate::new(FILLS_PER_HUB.0, FILLS_PER_HUB.1),
         }
     }
-}
 
-impl Publishing {
     /// Returns when [`Hub::publishing_timers`] is due.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         let authors = self.open.iter().filter_map(|peer| self.authors.get(peer));
