@@ -36,3 +36,27 @@ fn a_new_hub_is_introduced_to_those_that_cannot_ask_it_yet() {
         assert_eq!(of_new.unwrap().1, [machines[3].address()], "hub {at}");
     }
 }
+
+#[test]
+fn hubs_that_meet_on_their_way_in_are_linked_once_both_are_in() {
+    for seed in 0..20 {
+        let mut mesh = Mesh::new(3, seed);
+        // The two meet before either is admitted: the hub that invites is out of reach.
+        mesh.net.cut.extend([(0, 1), (0, 2)]);
+        let ticket = mesh.invite(0);
+        for at in [1, 2] {
+            let joined = mesh.join(at, &ticket);
+            assert_eq!(joined["type"], "join_result", "{joined}");
+        }
+        mesh.pass(1_000);
+        assert!(mesh.linked(1, 2));
+        mesh.heal();
+        mesh.pass(60_000);
+        for (at, other) in [(1, "hub0"), (1, "hub2"), (2, "hub0"), (2, "hub1")] {
+            let status = mesh.status(at);
+            let hubs = status["hubs"].as_array().unwrap();
+            let hub = hubs.iter().find(|hub| hub["hub_id"] == other).unwrap();
+            assert_eq!(hub["state"], "direct", "seed {seed}, at {at}: {hub}");
+        }
+    }
+}
