@@ -16,6 +16,10 @@ pub(crate) const ECORELAY: &str = env!("CARGO_BIN_EXE_ecorelay");
 /// started in it is killed and the folder is removed.
 pub(crate) struct TestHome {
     folder: tempfile::TempDir,
+    /// The network namespace in which its programs run, if not the test's own.
+    namespace: Option<String>,
+    /// Further variables of its programs.
+    variables: Vec<(String, String)>,
 }
 
 impl TestHome {
@@ -26,7 +30,23 @@ impl TestHome {
             .tempdir_in("/tmp")
             .expect("a temporary folder");
         std::fs::create_dir(folder.path().join("home")).expect("the home folder");
-        Self { folder }
+        Self {
+            folder,
+            namespace: None,
+            variables: Vec::new(),
+        }
+    }
+
+    /// Makes a home whose programs run in the network namespace of this name.
+    pub(crate) fn in_namespace(name: &str) -> Self {
+        let mut home = Self::new();
+        home.namespace = Some(name.to_owned());
+        home
+    }
+
+    /// Gives every program of this home one more variable.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// Returns the folder that holds everything of this test.
@@ -51,19 +71,30 @@ impl TestHome {
 
     /// Returns a program with the environment of this home and nothing else.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match &self.namespace {
+            None => Command::new(program),
+            Some(name) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", name]).arg(program);
+                command
+            }
+        };
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.home())
             .env("ECORELAY_DATA_DIR", self.data())
             .env("ECORELAY_WS_PORT", "0")
-            // Hubs of other homes, and of the network, must not find this one.
-            .env("ECORELAY_MDNS", "0")
-            .env("ECORELAY_MESH_LISTEN", "/ip4/127.0.0.1/tcp/0")
             .env("LANG", "C.UTF-8")
             .env("NO_COLOR", "1")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.home());
+        if self.namespace.is_none() {
+            // Hubs of other homes, and of the network, must not find this one.
+            command
+                .env("ECORELAY_MDNS", "0")
+                .env("ECORELAY_MESH_LISTEN", "/ip4/127.0.0.1/tcp/0");
+        }
         command
     }
 
@@ -211,6 +242,13 @@ impl<'home> TestHub<'home> {
     }
 
     fn launch(home: &TestHome) -> (Child, RawClient) {
+        let mut child = Self::spawn(home);
+        let keeper = Self::connect(home, &mut child);
+        (child, keeper)
+    }
+
+    /// Starts a hub process in this home and does not wait for it.
+    pub(crate) fn spawn(home: &TestHome) -> Child {
         let log = std::fs::OpenOptions::new()
             .append(true)
             .create(true)
@@ -221,7 +259,11 @@ impl<'home> TestHub<'home> {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the output file once more"))
             .stderr(log);
-        let mut child = command.spawn().expect("start the hub");
+        command.spawn().expect("start the hub")
+    }
+
+    /// Waits until the hub listens; returns a connection that watches it.
+    pub(crate) fn connect(home: &TestHome, child: &mut Child) -> RawClient {
         let mut keeper = wait_until("the hub to listen", || {
             if let Some(status) = child.try_wait().expect("wait for the hub") {
                 panic!("the hub ended at once: {status}");
@@ -229,7 +271,7 @@ impl<'home> TestHub<'home> {
             RawClient::try_connect(&home.socket())
         });
         keeper.send(&json!({"type": "watch"}));
-        (child, keeper)
+        keeper
     }
 
     /// Returns the process number.

@@ -58,6 +58,15 @@ impl MockModel {
     /// Starts a model that answers with `answer`.
     pub(crate) fn start(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+        Self::start_at(listener, answer)
+    }
+
+    /// As [`MockModel::start`], at a port that is open already, perhaps in another network
+    /// namespace.
+    pub(crate) fn start_at(
+        listener: TcpListener,
+        answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("the port");
         let log = Arc::new(Log::default());
         let answer: Arc<Answer> = Arc::new(answer);

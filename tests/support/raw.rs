@@ -201,6 +201,12 @@ impl RawClient {
         self.aside.drain(..).collect()
     }
 
+    /// As [`RawClient::drain`]; `None` when the connection breaks first.
+    pub(crate) fn try_drain(&mut self) -> Option<Vec<Value>> {
+        self.try_request(json!({"type": "ping"}))?;
+        Some(self.aside.drain(..).collect())
+    }
+
     /// Waits until the hub closes the connection; returns the lines that came before.
     pub(crate) fn until_closed(&mut self) -> Vec<Value> {
         let end = Instant::now() + DEADLINE;
