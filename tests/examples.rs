@@ -67,6 +67,37 @@ fn two_nodes_become_a_mesh_and_a_message_and_its_reply_cross() {
 }
 
 #[test]
+fn the_bot_says_who_works_where() {
+    let home = tempfile::tempdir().unwrap();
+    let mut bot = Live::start(example("who_is_working_on_what", &home));
+    line_with(&mut bot, "status-bot@");
+    let ecorelay = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ecorelay"));
+        command
+            .args(args)
+            .env("ECORELAY_DATA_DIR", home.path().join("data"))
+            .env_remove("RELAY_HUB_SOCKET");
+        run(command).expect_code(0)
+    };
+    ecorelay(&[
+        "send",
+        "--as",
+        "ann",
+        "status-bot",
+        "Who is working on what?",
+    ]);
+    line_with(&mut bot, "ann asks");
+    let answer = support::wait_until("the bot's answer", || {
+        let inbox = ecorelay(&["inbox", "--as", "ann", "--json"]).json();
+        Some(inbox["messages"][0]["text"].as_str()?.to_owned())
+    });
+    // Ann acted from a terminal and is not registered.
+    assert_eq!(answer, "Nobody else is here.");
+    bot.signal(rustix::process::Signal::INT);
+    assert!(bot.ended().success());
+}
+
+#[test]
 fn two_people_chat_in_a_room() {
     let home = tempfile::tempdir().unwrap();
     let mut command = example("chat_room", &home);
