@@ -3,8 +3,9 @@
 //!
 //! A group is the log of its operations, each written and signed by the hub of whoever acts
 //! (`op`). Changes of the membership are kept for ever and folded in one total order (`fold`);
-//! texts are a ring. What they come to on this hub is kept as rows (`apply`, `refold`), which is
-//! what requests (`changes`, `history`) read. `sync` exchanges logs with other hubs, `tell` says
+//! texts are a ring. What they come to on this hub is kept as rows (`apply`, `refold`,
+//! `materialize`), which is what requests (`changes`, `history`) read. `sync`, `exchange` and
+//! `intake` keep logs the same on all hubs, `pace` keeps links from overflowing, `tell` says
 //! to sessions what has happened.
 
 mod adopt;

@@ -3,6 +3,9 @@
 
 mod mesh_world;
 
+use ecorelay_hub::{Input, MeshInput};
+use ecorelay_protocol::Bytes;
+use ecorelay_protocol::link::{Frame, GroupOps, Signed};
 use mesh_world::Mesh;
 use mesh_world::client::Client;
 use mesh_world::groups::views;
@@ -311,4 +314,44 @@ fn the_ring_is_the_same_on_every_hub() {
     send(&mut mesh, bob, "on and on");
     mesh.pass(1_000);
     assert_eq!(strip(texts(&mut mesh, ann)), ["on and on"]);
+}
+
+#[test]
+fn a_hub_that_sends_nonsense_is_named_and_hurts_nobody() {
+    let mut mesh = Mesh::formed(2);
+    let (ann, bob) = (mesh.session(0, "ann"), mesh.session(1, "bob"));
+    mesh.pass(1_000);
+    made(&mut mesh, ann, &["bob@hub1"]);
+    let group = views(&mesh, 0)[0].0.clone();
+    let (by, link) = (
+        mesh.machines[0].peer.clone(),
+        mesh.link_between(1, 0).unwrap(),
+    );
+    for payload in [vec![], vec![0xff; 40], b"not an operation".to_vec()] {
+        let signed = Signed {
+            by: by.clone(),
+            payload: Bytes(payload),
+            signature: Bytes(vec![1; 8]),
+        };
+        let ops = GroupOps {
+            group: group.clone(),
+            ops: vec![signed],
+            kept: vec![(by.clone(), u64::MAX)],
+            more: true,
+        };
+        let frame = Ok(Box::new(Frame::GroupOps(ops)));
+        mesh.machines[1].input(Input::Mesh(MeshInput::Frame { link, frame }));
+        mesh.pass(1_000);
+    }
+    let warnings = mesh.status(1)["warnings"].to_string();
+    assert!(warnings.contains("group_ops_refused"), "{warnings}");
+    assert!(
+        warnings.contains("hub0 has sent 3 operations"),
+        "{warnings}"
+    );
+    send(&mut mesh, ann, "still here");
+    send(&mut mesh, bob, "so am I");
+    mesh.pass(1_000);
+    assert_eq!(views(&mesh, 0), views(&mesh, 1));
+    assert_eq!(texts(&mut mesh, bob).len(), 2);
 }
