@@ -1,7 +1,8 @@
 //! What the brain wants done.
 
-use crate::{ConnId, MeshEffect};
+use crate::{ConnId, LinkId, MeshEffect};
 use ecorelay_protocol::HubLine;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Marks a line whose fate the brain wants to know ([`crate::Input::Flushed`]).
@@ -41,6 +42,8 @@ pub struct Effects {
     pub now: Vec<Effect>,
     /// To be let out after the commit only: whatever tells a caller that something is done.
     pub after: Vec<Effect>,
+    /// Links whose first words are in `after`: nothing may overtake them.
+    pub(crate) opening: BTreeSet<LinkId>,
 }
 
 impl Effects {

@@ -240,14 +240,36 @@ impl Mesh {
 }
 
 impl Effects {
-    /// Adds a frame that goes out at once.
+    /// Adds a frame that goes out at once, or behind the first words of its link.
     pub(crate) fn frame(&mut self, link: LinkId, frame: &Frame) {
-        self.now.push(frame_effect(link, frame.encode().into()));
+        self.frame_bytes(link, frame.encode().into());
+    }
+
+    /// As [`Effects::frame`]; the bytes can be shared between links.
+    pub(crate) fn frame_bytes(&mut self, link: LinkId, bytes: Arc<[u8]>) {
+        let opening = !self.after.is_empty() && self.opening.contains(&link);
+        let place = if opening {
+            &mut self.after
+        } else {
+            &mut self.now
+        };
+        place.push(frame_effect(link, bytes));
     }
 
     /// Adds a frame that goes out after the commit.
     pub(crate) fn frame_after(&mut self, link: LinkId, frame: &Frame) {
         self.after.push(frame_effect(link, frame.encode().into()));
+    }
+
+    /// Adds a frame with which a link begins; it goes out after the commit, and in this batch
+    /// nothing goes out on the link before it.
+    pub(crate) fn frame_first(&mut self, link: LinkId, frame: &Frame) {
+        if self.after.is_empty() {
+            // Those of a batch before.
+            self.opening.clear();
+        }
+        self.opening.insert(link);
+        self.frame_after(link, frame);
     }
 }
 

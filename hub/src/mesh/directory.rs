@@ -1,5 +1,6 @@
 //! The directory: this hub's own entry, the others' as they signed them.
 
+use crate::budget::Rate;
 use crate::hub::{Done, Turn};
 use crate::mesh::LinkId;
 use crate::{Hub, Store, Write};
@@ -8,11 +9,14 @@ use ecorelay_protocol::link::{
     Sync,
 };
 use ecorelay_protocol::{Bytes, PeerId, from_cbor, limits, to_cbor, visible};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Changes of sessions wait this long for more of them, in ms.
 const SETTLE_MS: u64 = 100;
 /// How often linked hubs are asked about hubs that are not linked, in ms.
 pub(super) const POLL_MS: u64 = 30_000;
+/// Directory entries that one link may ask for at once, and per minute: a whole mesh twice.
+const ENTRIES: u32 = 2 * limits::HUBS as u32;
 /// Addresses of one hub that are believed.
 const ADDRESSES: usize = 16;
 
@@ -31,16 +35,14 @@ pub(super) fn read_own(signed: &Signed) -> Option<DirectoryEntry> {
 
 /// Returns whose entries here are newer than what the other hub says it has.
 pub(super) fn newer(have: &[EntryVersion], sync: &Sync) -> Vec<PeerId> {
+    let theirs = sync.directory.iter();
+    let theirs: BTreeMap<&PeerId, (u64, u64)> = theirs
+        .map(|entry| (&entry.peer, (entry.epoch, entry.version)))
+        .collect();
     have.iter()
-        .filter(|mine| {
-            match sync
-                .directory
-                .iter()
-                .find(|theirs| theirs.peer == mine.peer)
-            {
-                Some(theirs) => (mine.epoch, mine.version) > (theirs.epoch, theirs.version),
-                None => sync.whole,
-            }
+        .filter(|mine| match theirs.get(&mine.peer) {
+            Some(theirs) => (mine.epoch, mine.version) > *theirs,
+            None => sync.whole,
         })
         .map(|mine| mine.peer.clone())
         .collect()
@@ -95,8 +97,7 @@ impl Hub {
             self.mesh.own.entry = Some((entry, signed));
             let bytes: std::sync::Arc<[u8]> = frame.encode().into();
             for (_, _, link) in self.mesh.linked() {
-                let effect = super::frame_effect(link, bytes.clone());
-                t.effects.now.push(effect);
+                t.effects.frame_bytes(link, bytes.clone());
             }
         } else {
             entry.version = 1;
@@ -130,26 +131,35 @@ impl Hub {
             .collect()
     }
 
-    /// Sends whole entries.
+    /// Sends whole entries, each once, as far as the link's budget goes; what is left out is asked
+    /// for again.
     pub(super) fn send_entries<'a>(
-        &self,
+        &mut self,
         t: &mut Turn<'_, impl Store>,
         link: LinkId,
         peers: impl Iterator<Item = &'a PeerId>,
     ) {
+        let rate = Rate::new(ENTRIES, ENTRIES);
+        let peers: BTreeSet<&PeerId> = peers.collect();
+        let mut bytes = 0;
         for peer in peers {
             let own = self.mesh.own.entry.as_ref().map(|(_, signed)| signed);
             let signed = if *peer == self.mesh.me {
                 own
             } else {
-                self.mesh
-                    .hubs
-                    .get(peer)
-                    .and_then(|known| known.row.entry.as_ref())
+                let known = self.mesh.hubs.get(peer);
+                known.and_then(|known| known.row.entry.as_ref())
             };
-            if let Some(signed) = signed {
-                t.effects.frame(link, &Frame::Entry(signed.clone()));
+            let Some(signed) = signed else { continue };
+            bytes += signed.payload.0.len();
+            let budget = self.mesh.links.get_mut(&link).map(|link| {
+                let entries = link.entries.get_or_insert_with(|| rate.full(t.now));
+                rate.take(entries, t.now)
+            });
+            if budget != Some(true) || bytes > limits::WINDOW_BYTES {
+                return;
             }
+            t.effects.frame(link, &Frame::Entry(signed.clone()));
         }
     }
 

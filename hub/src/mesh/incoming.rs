@@ -160,7 +160,7 @@ impl Hub {
             return Ok((mailbox.row.name.clone(), MessageKind::Reply));
         }
         if let Some(id) = &message.reply_to
-            && !self.sessions.contains_key(&message.to)
+            && !self.mail.is_known(&message.to)
             && let Some(Found::Outgoing(row)) = t.store.find(id)?
         {
             return Ok((row.from, MessageKind::Message));

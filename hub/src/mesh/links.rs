@@ -1,5 +1,6 @@
 //! What the frames of a link mean, and how a link ends.
 
+use crate::budget::Bucket;
 use crate::hub::{Done, Turn};
 use crate::mesh::{LinkId, LinkPath, directory, roster};
 use crate::{Hub, Store};
@@ -17,6 +18,8 @@ pub(crate) struct Link {
     pub(crate) stage: Stage,
     /// The ticket of a hub that said hello when this one could not admit it yet.
     pub(super) ticket: Option<Signed>,
+    /// What it may still ask of the directory.
+    pub(super) entries: Option<Bucket>,
     /// The round-trip time, in microseconds.
     pub(crate) round_trip: Option<u64>,
 }
@@ -53,11 +56,12 @@ impl Hub {
             since: t.now,
             stage: Stage::Greeting,
             ticket: None,
+            entries: None,
             round_trip: None,
         };
         self.mesh.links.insert(link, entry);
         let hello = self.hello(t.now);
-        t.effects.frame_after(link, &Frame::Hello(Box::new(hello)));
+        t.effects.frame_first(link, &Frame::Hello(Box::new(hello)));
         Ok(())
     }
 
@@ -171,7 +175,7 @@ impl Hub {
             published: self.mesh.publishing.published(self.mesh.epoch),
             whole: true,
         });
-        t.effects.frame_after(link, &sync);
+        t.effects.frame_first(link, &sync);
         self.flush_lazy(t)?;
         self.replay_outbox(t, peer)?;
         let open = t.store.unsettled(peer, limits::QUERY_IDS)?;

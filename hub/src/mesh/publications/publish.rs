@@ -2,7 +2,7 @@
 
 use crate::hub::Done;
 use crate::hub::Turn;
-use crate::mesh::{LinkId, frame_effect};
+use crate::mesh::LinkId;
 use crate::{Effect, Hub, MeshEffect, Store};
 use ecorelay_protocol::link::{Fill, Frame, PublicationKind};
 use ecorelay_protocol::{Name, limits};
@@ -60,7 +60,7 @@ impl Hub {
             let published = Frame::Published(publishing.published(epoch));
             let bytes: Arc<[u8]> = published.encode().into();
             for (_, _, link) in self.mesh.linked() {
-                t.effects.now.push(frame_effect(link, bytes.clone()));
+                t.effects.frame_bytes(link, bytes.clone());
             }
         }
         self.mesh.publishing.journal.forget_old(t.now);
