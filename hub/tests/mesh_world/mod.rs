@@ -15,6 +15,7 @@ pub mod client;
 pub mod groups;
 pub mod machine;
 pub mod network;
+pub mod raw;
 
 use ecorelay_hub::{Input, LinkId, LinkPath, MeshEffect, MeshInput};
 use ecorelay_protocol::from_cbor;
@@ -120,6 +121,8 @@ pub struct Mesh {
     pub habits: Habits,
     pub traffic: Traffic,
     pub rng: fastrand::Rng,
+    /// What peers that speak by hand were sent.
+    pub raw: BTreeMap<(usize, LinkId), raw::Heard>,
     events: BTreeMap<(u64, u64), Event>,
     next_event: u64,
     /// Machines whose next batch is planned.
@@ -144,6 +147,7 @@ impl Mesh {
             habits: Habits::default(),
             traffic: Traffic::default(),
             rng,
+            raw: BTreeMap::new(),
             events: BTreeMap::new(),
             next_event: 0,
             planned: vec![false; machines.len()],
@@ -278,12 +282,17 @@ impl Mesh {
         let life = self.machines[at].lives;
         match effect {
             MeshEffect::Frame { link, bytes } => {
-                if let Some((wire, side)) = self.net.end_of(at, link, life) {
+                if let Some(heard) = self.raw.get_mut(&(at, link)) {
+                    heard.bytes += bytes.len();
+                    heard.frames.push(Frame::decode(&bytes).unwrap());
+                } else if let Some((wire, side)) = self.net.end_of(at, link, life) {
                     self.write(wire, side, bytes);
                 }
             }
             MeshEffect::Close { link } => {
-                if let Some((wire, side)) = self.net.end_of(at, link, life) {
+                if let Some(heard) = self.raw.get_mut(&(at, link)) {
+                    heard.closed = true;
+                } else if let Some((wire, side)) = self.net.end_of(at, link, life) {
                     self.traffic.closed += 1;
                     self.close(wire, side, "closed by the brain");
                 }
