@@ -1,4 +1,4 @@
-//! Direct messages between hubs: delivered, answered, kept while a hub is away.
+//! Direct messages between hubs: delivered, answered, kept while a hub is away; and tickets that end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod mesh_world;
@@ -113,4 +113,18 @@ fn an_answer_finds_a_sender_that_was_renamed_meanwhile() {
     );
     mesh.pass(1_000);
     assert_eq!(mesh.inbox(ann), ["hello"]);
+}
+
+#[test]
+fn a_hub_whose_ticket_ended_can_make_a_mesh_of_its_own() {
+    let mut mesh = Mesh::new(2, 1);
+    let ticket = mesh.command(0, json!({"type": "invite", "expires_s": 60}));
+    mesh.partition(vec![0, 1]);
+    mesh.join(1, ticket["ticket"].as_str().unwrap());
+    let early = mesh.command(1, json!({"type": "invite"}));
+    assert_eq!(early["code"], "not_member", "{early}");
+    mesh.pass(61_000);
+    let own = mesh.command(1, json!({"type": "invite"}));
+    assert_eq!(own["created"], true, "{own}");
+    assert_eq!(mesh.status(1)["mesh"]["admitted"], true);
 }

@@ -228,6 +228,7 @@ fn hub_config(about: &About, config: &Config) -> HubConfig {
         "peer_id": about.peer_id,
         "version": env!("CARGO_PKG_VERSION"),
         "data_dir": about.data_dir.root(),
+        "mdns": config.mesh.mdns,
         "pid": std::process::id(),
         "started": u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
         "store_path": about.data_dir.store(),

@@ -34,7 +34,9 @@ impl Hub {
         expires_s: Option<usize>,
     ) -> Done {
         let good_for = expires_s.map_or(limits::TICKET_MS, |s| s as u64 * 1_000);
-        let created = self.mesh.row.is_none();
+        // A ticket that ended before it let this hub in is as good as none.
+        let ended = self.ticket().is_some_and(|ticket| ticket.expires <= t.now);
+        let created = self.mesh.row.is_none() || (ended && !self.mesh.is_admitted());
         if created {
             self.create_mesh(t)?;
         } else if !self.mesh.is_admitted() {
@@ -60,7 +62,8 @@ impl Hub {
     /// Makes a mesh with this hub as its first.
     fn create_mesh(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
         let secret = self.ids.secret();
-        let psk = self.mesh.key.clone().unwrap_or_else(|| Psk::new(secret));
+        let own = self.mesh.key.clone().filter(|_| self.mesh.row.is_none());
+        let psk = own.unwrap_or_else(|| Psk::new(secret));
         let me = self.keys.peer_id().clone();
         self.set_mesh(t, me.clone(), psk, None)?;
         let admission = Admission {

@@ -152,7 +152,8 @@ impl Hub {
             .count();
         let linked = self.mesh.linked().count();
         let up = now.saturating_sub(self.config.started);
-        if others > linked && self.mesh.nearby.is_empty() && up > NO_MULTICAST_MS {
+        let listens = self.config.about.get("mdns") != Some(&Value::Bool(false));
+        if listens && others > linked && self.mesh.nearby.is_empty() && up > NO_MULTICAST_MS {
             warnings.push(json!({
                 "code": "no_multicast",
                 "message": "Nothing was heard on the local network (multicast), and not every hub of the mesh is linked.",
