@@ -193,6 +193,10 @@ impl Dialer {
             if let Some(plan) = self.plans.get_mut(&target) {
                 plan.attempts = 0;
                 plan.due = plan.due.min(due);
+                // A dial that is under way goes to where the hub was before: it can take seconds
+                // to find nobody there, and the other hub waits for this one.
+                let mut known = self.nearby.get(&peer).into_iter().flatten();
+                plan.dialing &= known.all(|at| plan.addresses.contains(at));
             }
         }
         self.next = None;
@@ -512,6 +516,22 @@ mod tests {
         dialer.set(&listing(smaller), now);
         dialer.seen(smaller, [seen], now);
         assert_eq!(dialer.due(now + 2 * SECOND)[0].addresses.len(), 2);
+    }
+
+    #[test]
+    fn a_hub_that_has_moved_is_dialled_there_while_the_dial_before_still_waits() {
+        let ([smaller, larger], now) = (pair(), Instant::now());
+        let mut dialer = dialer(smaller);
+        dialer.set(&listing(larger), now);
+        let stale = dialer.due(now).remove(0);
+        let later = now + SECOND / 10;
+        dialer.seen(larger, [address(7).parse().unwrap()], later);
+        let fresh = dialer.due(later).remove(0);
+        assert_eq!(fresh.addresses.len(), 2);
+        assert_eq!(dialer.next(), None);
+        dialer.up(larger, Some(&fresh.target));
+        dialer.failed(&stale.target, later + 4 * SECOND);
+        assert_eq!(dialer.next(), None);
     }
 
     #[test]
