@@ -1,6 +1,6 @@
 //! What the brain wants done.
 
-use crate::{ConnId, LinkId, MeshEffect};
+use crate::{ConnId, LinkId, MeshEffect, PairingEffect};
 use ecorelay_protocol::HubLine;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub enum Effect {
     },
     /// Do something on the mesh.
     Mesh(MeshEffect),
+    /// Do something about pairing.
+    Pairing(PairingEffect),
     /// End the hub cleanly.
     Stop,
 }

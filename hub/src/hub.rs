@@ -200,6 +200,7 @@ impl Hub {
                     self.note_failure(error);
                 }
             }
+            Input::Pairing(_) => {}
             Input::Ending => {
                 if let Err(Fail::Store(error)) = self.flush_lazy(&mut t) {
                     self.note_failure(error);
@@ -264,7 +265,7 @@ impl Hub {
         // Nothing that rests on the batch may reach another hub.
         effects
             .after
-            .retain(|effect| !matches!(effect, Effect::Mesh(_)));
+            .retain(|effect| !matches!(effect, Effect::Mesh(_) | Effect::Pairing(_)));
         if let Some(key) = batch.key {
             self.mesh.key = key;
         }
@@ -476,9 +477,13 @@ impl Hub {
             Request::Status => self.status(t, caller),
             Request::Watch { name } => self.watch(t, caller, name.as_deref()),
             Request::Why { msg_id } => self.why(t, caller, &msg_id),
-            Request::Invite { expires_s } => self.invite(t, caller, expires_s),
+            Request::Invite { expires_s, .. } => self.invite(t, caller, expires_s),
             Request::Join { ticket } => self.join(t, caller, &ticket),
             Request::Connect { address } => self.connect_to(t, caller, &address),
+            Request::Pair { .. }
+            | Request::PairAnswer { .. }
+            | Request::Hub { .. }
+            | Request::Rendezvous { .. } => refuse(ErrorCode::BadMsg, "not there"),
             Request::Stay => {
                 self.stays = true;
                 self.answer_ack(t, caller);
@@ -565,6 +570,9 @@ fn rests_on_disk(request: &Request) -> bool {
         | Request::Invite { .. }
         | Request::Join { .. }
         | Request::Connect { .. }
+        | Request::PairAnswer { .. }
+        | Request::Hub { .. }
+        | Request::Rendezvous { .. }
         | Request::ImportMailbox(_)
         | Request::ImportGroup(_) => true,
         Request::Group { request, .. } => !matches!(request, GroupRequest::Info),

@@ -1,6 +1,6 @@
 //! What comes into the brain, and how it is set up.
 
-use crate::{MeshInput, Tag};
+use crate::{MeshInput, PairingInput, Tag};
 use ecorelay_protocol::{HubId, Incoming, PeerId, Psk, Refusal, limits};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -66,6 +66,8 @@ pub enum Input {
     },
     /// Something happened on the mesh.
     Mesh(MeshInput),
+    /// Something happened while hubs pair.
+    Pairing(PairingInput),
     /// The hub is about to end: what waits for a batch to travel with is written with this one.
     Ending,
     /// Time has passed (see [`crate::Hub::next_deadline`]).

@@ -25,6 +25,7 @@ mod mail;
 mod mailboxes;
 mod memory_store;
 mod mesh;
+mod pairing;
 mod plain_keys;
 mod registry;
 mod reply;
@@ -36,7 +37,12 @@ pub use effects::{Effect, Effects, Tag};
 pub use hub::Hub;
 pub use input::{ConnId, HubConfig, Ids, Input, Keys, Origin, Tunables, Warning};
 pub use memory_store::MemoryStore;
-pub use mesh::{DialFailure, LinkId, LinkPath, MeshEffect, MeshInput, MeshPeers};
+pub use mesh::{
+    DialFailure, LinkId, LinkPath, MeshEffect, MeshInput, MeshPeers, PunchOutcome, ServerState,
+};
+pub use pairing::{
+    AttemptId, Door, PairingEffect, PairingFailure, PairingInput, PairingSide, Window,
+};
 pub use plain_keys::PlainKeys;
 pub use store::{
     AskRow, Asker, Durable, EntryPlace, Found, GoneRow, GroupChangeRow, GroupEntryRow, GroupHubRow,

@@ -19,7 +19,9 @@ mod roster;
 mod trouble;
 mod view;
 
-pub use events::{DialFailure, LinkId, LinkPath, MeshEffect, MeshInput, MeshPeers};
+pub use events::{
+    DialFailure, LinkId, LinkPath, MeshEffect, MeshInput, MeshPeers, PunchOutcome, ServerState,
+};
 pub(crate) use publications::Publishing;
 pub(crate) use receipts::AskedWhy;
 
@@ -306,6 +308,7 @@ impl Hub {
                 self.status_changed(t);
                 Ok(())
             }
+            MeshInput::Server { .. } | MeshInput::Punched { .. } => Ok(()),
             MeshInput::DialFailed {
                 peer,
                 address,

@@ -1,7 +1,7 @@
 //! What reaches the hub thread, and the handle that brings it there.
 
 use crate::sessions::Outgoing;
-use ecorelay_hub::{ConnId, MeshInput, Origin, Tag, Warning};
+use ecorelay_hub::{ConnId, MeshInput, Origin, PairingInput, Tag, Warning};
 use ecorelay_protocol::{Incoming, Refusal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,6 +53,7 @@ pub(crate) enum Event {
         /// As with lines.
         _large: Option<OwnedSemaphorePermit>,
     },
+    Pairing(PairingInput),
 }
 
 /// The hub thread has ended; there is nobody to tell.
@@ -129,6 +130,11 @@ impl HubHandle {
     pub(crate) async fn mesh(&self, input: MeshInput, bytes: usize) -> Result<(), HubEnded> {
         let _large = self.room_for(bytes).await?;
         self.send(Event::Mesh { input, _large }).await
+    }
+
+    /// Hands over what happened while hubs pair.
+    pub(crate) async fn pairing(&self, input: PairingInput) -> Result<(), HubEnded> {
+        self.send(Event::Pairing(input)).await
     }
 
     /// Waits while too many large events wait.

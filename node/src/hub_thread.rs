@@ -283,6 +283,7 @@ impl Body {
                     self.waiting.push_back(Input::Warning { code, warning });
                 }
                 Event::Mesh { input, .. } => self.waiting.push_back(Input::Mesh(input)),
+                Event::Pairing(input) => self.waiting.push_back(Input::Pairing(input)),
             }
         }
     }
@@ -470,6 +471,7 @@ impl Body {
                     }
                 }
                 Effect::Mesh(effect) => self.mesh.apply(effect),
+                Effect::Pairing(_) => {}
                 Effect::Stop => self.stopping = true,
             }
         }

@@ -4,7 +4,9 @@
 //! the `req_id`, so that a refusal reaches the call it belongs to. Unknown fields are ignored.
 
 use crate::limits::{self, ID_CHARS, LABEL_CHARS, TEXT_BYTES, TEXT_UTF16};
-use crate::request::{GroupRequest, Incoming, Register, Request, Scope, SendMessage};
+use crate::request::{
+    GroupRequest, HubChange, HubPolicy, Incoming, Register, Request, Scope, SendMessage,
+};
 use crate::{ErrorCode, PushResult, Refusal};
 use serde_json::{Map, Value};
 
@@ -195,12 +197,27 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
         },
         "invite" => Request::Invite {
             expires_s: f.count("expires_s", limits::TICKET_MOST_S)?,
+            uses: f.count("uses", limits::TICKET_USES)?,
         },
         "join" => Request::Join {
             ticket: Box::new(crate::Ticket::decode(&f.string("ticket")?)?),
         },
         "connect" => Request::Connect {
             address: f.string("address")?,
+        },
+        "pair" => Request::Pair {
+            code: f.optional_string("code")?,
+        },
+        "pair_answer" => Request::PairAnswer {
+            leave: f.flag("leave")?.unwrap_or_default(),
+        },
+        "hub" => Request::Hub {
+            hub: f.string("hub")?,
+            change: hub_change(f)?,
+        },
+        "rendezvous" => Request::Rendezvous {
+            address: f.string("address")?,
+            add: f.flag("add")?.unwrap_or(true),
         },
         "stay" => Request::Stay,
         "stop" => Request::Stop,
@@ -216,6 +233,26 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
             ));
         }
     })
+}
+
+/// Returns what is to be done about another hub.
+fn hub_change(f: &mut Fields) -> Result<HubChange, Refusal> {
+    let unknown = |what: &str| {
+        let what = shortened(crate::visible(what), LABEL_CHARS);
+        Err(Refusal::bad_args(format!("\"{what}\" is not known here.")))
+    };
+    match f.string("change")?.as_str() {
+        "label" => Ok(HubChange::Label(f.optional_string("label")?)),
+        "policy" => match f.string("policy")?.as_str() {
+            "normal" => Ok(HubChange::Policy(HubPolicy::Normal)),
+            "not_urgent" => Ok(HubChange::Policy(HubPolicy::NotUrgent)),
+            "quiet" => Ok(HubChange::Policy(HubPolicy::Quiet)),
+            other => unknown(other),
+        },
+        "forget" => Ok(HubChange::Forget),
+        "revoke" => Ok(HubChange::Revoke),
+        other => unknown(other),
+    }
 }
 
 /// The fields of one message, read one by one.

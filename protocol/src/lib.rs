@@ -14,8 +14,11 @@ pub mod limits;
 mod line;
 pub mod link;
 mod message;
+mod pair_step;
+pub mod pairing;
 mod peer_id;
 mod psk;
+pub mod rendezvous;
 mod request;
 mod sanitize;
 mod ticket;
@@ -33,11 +36,12 @@ pub use message::{
     DeliveryState, GroupEntry, GroupEntryType, MessageKind, MessageTrace, PushResult, SendStatus,
     TraceStep,
 };
+pub use pair_step::PairStep;
 pub use peer_id::PeerId;
 pub use psk::Psk;
 pub use request::{
-    GroupRequest, ImportGroup, ImportMailbox, ImportMessage, ImportText, Incoming, Register,
-    Request, Scope, SendMessage,
+    GroupRequest, HubChange, HubPolicy, ImportGroup, ImportMailbox, ImportMessage, ImportText,
+    Incoming, Register, Request, Scope, SendMessage,
 };
 pub use sanitize::{
     ID_MARKS, fence, header_line, is_id_char, is_invisible, unpaired_header_line, visible,

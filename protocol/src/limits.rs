@@ -129,6 +129,14 @@ pub const GOSSIP_BYTES: usize = 48 * 1024;
 pub const TICKET_MS: u64 = DAY_MS;
 /// How long a ticket may be good, in seconds.
 pub const TICKET_MOST_S: usize = 30 * 24 * 60 * 60;
+/// How many hubs one ticket may let in.
+pub const TICKET_USES: usize = 1_000;
+/// Tickets that are out at a time.
+pub const TICKETS: usize = 64;
+/// Rendezvous servers of a mesh.
+pub const RENDEZVOUS: usize = 8;
+/// Longest label of a hub, in characters.
+pub const HUB_LABEL_CHARS: usize = 64;
 /// Addresses a person told the hub to connect to.
 pub const STATIC_ADDRESSES: usize = 256;
 /// Longest multiaddr, in characters.

@@ -143,6 +143,13 @@ pub enum HubLine {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         req_id: Option<String>,
     },
+    /// A step of pairing.
+    Pair {
+        #[serde(flatten)]
+        step: crate::PairStep,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        req_id: Option<String>,
+    },
     /// A direct message.
     IncomingMessage {
         #[serde(flatten)]
@@ -262,6 +269,7 @@ impl HubLine {
             | Self::WhyResult { req_id, .. }
             | Self::InviteResult { req_id, .. }
             | Self::JoinResult { req_id, .. }
+            | Self::Pair { req_id, .. }
             | Self::ImportResult { req_id, .. } => req_id.as_deref(),
             _ => None,
         }

@@ -1,8 +1,10 @@
 //! The mesh's pre-shared key and the text of its file, libp2p's swarm-key format.
 
-use crate::{Bytes, Refusal};
+use crate::{Bytes, PeerId, Refusal};
 use data_encoding::HEXLOWER_PERMISSIVE;
+use hkdf::Hkdf;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::Sha256;
 use std::fmt;
 
 /// The first two lines of the file.
@@ -21,6 +23,27 @@ impl Psk {
     /// Returns the bytes.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Returns the token with which the hubs of this mesh enter a rendezvous server. It says
+    /// nothing of the key, and is another one for each server: what one server sees is of no use
+    /// at another. RFC 5869 (HKDF-SHA256).
+    pub fn admission_token(&self, server: &PeerId) -> [u8; 32] {
+        self.derive("ecorelay rendezvous admission 1", server)
+    }
+
+    /// Returns the place at a rendezvous server where a member that missed a change of this key
+    /// asks for the new one.
+    pub fn renewal_place(&self, server: &PeerId) -> [u8; 32] {
+        self.derive("ecorelay renewal place 1", server)
+    }
+
+    fn derive(&self, purpose: &str, server: &PeerId) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let info = [purpose.as_bytes(), &[0], server.as_str().as_bytes()].concat();
+        // One block of the hash: never too long.
+        let _ = Hkdf::<Sha256>::new(None, &self.0).expand(&info, &mut bytes);
+        bytes
     }
 
     /// Returns the text of a key file.

@@ -132,6 +132,8 @@ pub enum Request {
     Invite {
         /// How long it is good, in seconds; [`crate::limits::TICKET_MS`] where it is missing.
         expires_s: Option<usize>,
+        /// How many hubs may join with it; one where it is missing.
+        uses: Option<usize>,
     },
     /// Version "6", command line: join the mesh of a ticket.
     Join {
@@ -143,6 +145,31 @@ pub enum Request {
         /// The address, `/ip4/…/tcp/…`, best with `/p2p/…`.
         address: String,
     },
+    /// Version "6", command line: pair with another machine; the answers are
+    /// [`crate::HubLine::Pair`], until one of them is a result. Ends with the connection.
+    Pair {
+        /// The code that the other machine shows; without one, this machine shows a code.
+        code: Option<String>,
+    },
+    /// Version "6", command line: answers [`crate::PairStep::Question`].
+    PairAnswer {
+        /// Leave this hub's mesh and join the other's.
+        leave: bool,
+    },
+    /// Version "6", command line: change what this hub holds of another hub.
+    Hub {
+        /// Its hub id, label or PeerId.
+        hub: String,
+        /// What to do.
+        change: HubChange,
+    },
+    /// Version "6", command line: add or remove a rendezvous server of the mesh.
+    Rendezvous {
+        /// Its multiaddr, with `/p2p/…`.
+        address: String,
+        /// Add it, else remove it.
+        add: bool,
+    },
     /// Version "6", command line: stay until stopped, also when nobody needs the hub.
     Stay,
     /// Version "6", command line: end the hub cleanly.
@@ -151,6 +178,32 @@ pub enum Request {
     ImportMailbox(ImportMailbox),
     /// Version "6", command line: take over a group of the reference.
     ImportGroup(ImportGroup),
+}
+
+/// What can be done about another hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HubChange {
+    /// Call it this on this machine, beside its hub id; nothing takes the label away.
+    Label(Option<String>),
+    /// What its sessions may do here.
+    Policy(HubPolicy),
+    /// Forget what is known of one that was revoked or never came.
+    Forget,
+    /// Take it out of the mesh, for all hubs, and change the mesh's key.
+    Revoke,
+}
+
+/// What the sessions of another hub may do here; set by the person, on this machine only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HubPolicy {
+    /// Messages are pushed, and may be urgent.
+    #[default]
+    Normal,
+    /// Messages are pushed; none is urgent.
+    NotUrgent,
+    /// Messages are stored and never pushed.
+    Quiet,
 }
 
 /// What can be asked of one group.

@@ -85,6 +85,51 @@ pub enum MeshInput {
         /// How.
         failure: DialFailure,
     },
+    /// How it stands with a rendezvous server.
+    Server {
+        /// Its address, as it was given.
+        address: String,
+        /// How.
+        state: ServerState,
+    },
+    /// An attempt to get from a relayed connection to a direct one has ended.
+    Punched {
+        /// With whom.
+        peer: PeerId,
+        /// How.
+        outcome: PunchOutcome,
+    },
+}
+
+/// How it stands with a rendezvous server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerState {
+    /// It is being dialled or asked for a place.
+    Connecting,
+    /// This hub can be reached through it.
+    Reserved {
+        /// This hub's address as the server sees it.
+        observed: String,
+        /// How many other hubs of the mesh are there.
+        hubs: usize,
+    },
+    /// It is not of use.
+    Failed {
+        /// Why, in words; foreign text was made visible.
+        reason: String,
+    },
+}
+
+/// How a hole punch ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PunchOutcome {
+    /// The hubs are connected directly now.
+    Direct,
+    /// They stay on the relay.
+    Failed {
+        /// Why, as far as it can be told.
+        reason: String,
+    },
 }
 
 /// How a connection failed.
@@ -144,6 +189,11 @@ pub struct MeshPeers {
     pub addresses: Vec<String>,
     /// Hubs that get no connection.
     pub blocked: Vec<PeerId>,
+    /// Rendezvous servers to be reachable through: multiaddrs with `/p2p/…`.
+    pub rendezvous: Vec<String>,
+    /// Keys of this mesh before the one in use: members that missed the change look for this hub
+    /// under them.
+    pub former_keys: Vec<Psk>,
     /// This hub knows no other by its key yet: it tries every hub on the local network.
     pub try_nearby: bool,
 }

@@ -1,0 +1,61 @@
+//! What the command line hears while hubs pair.
+
+use serde::{Deserialize, Serialize};
+
+/// One step of pairing, as the hub tells the command line that asked for it. Names of hubs that
+/// are not paired are foreign text: `visible` has been over them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum PairStep {
+    /// This machine shows a code.
+    Window {
+        /// The code, `7-otter-lamp`.
+        code: String,
+        /// When it ends, in ms since 1970.
+        expires: u64,
+    },
+    /// Other machines that show a code; replaces the list before.
+    Nearby {
+        /// The hub's name and the number of its code.
+        hubs: Vec<(String, u32)>,
+    },
+    /// Both have the code: this is the other hub.
+    Met {
+        /// Its human name.
+        hub_id: String,
+        /// Its PeerId.
+        peer_id: String,
+    },
+    /// Both belong to meshes with other hubs in them: is this hub to leave its own?
+    Question {
+        /// The other hub's human name.
+        hub_id: String,
+        /// The other hubs of its mesh.
+        theirs: Vec<String>,
+        /// The other hubs of this hub's mesh, which it would leave.
+        ours: Vec<String>,
+    },
+    /// A rendezvous server does not take part.
+    Trouble {
+        /// What is wrong, for people.
+        message: String,
+    },
+    /// Paired: both hubs belong to one mesh, and that is on disk on both sides.
+    Paired {
+        /// The other hub's human name.
+        hub_id: String,
+        /// Its PeerId.
+        peer_id: String,
+        /// The mesh was made for this.
+        created: bool,
+        /// The hubs of the mesh now, this one included.
+        hubs: usize,
+    },
+    /// Not paired, and nothing is left behind.
+    Failed {
+        /// A [`crate::pairing::PairingCode`] or `not_found`, `unreachable`.
+        code: String,
+        /// What was wrong and what to do.
+        message: String,
+    },
+}

@@ -1,0 +1,3 @@
+//! `ecorelay-rendezvous`: a public host through which hubs find and reach each other.
+
+fn main() {}
