@@ -359,6 +359,7 @@ impl Machine {
                 }
                 Effect::Mesh(MeshEffect::Key(key)) => self.key = Some(key),
                 Effect::Mesh(effect) => outcome.mesh.push(effect),
+                Effect::Pairing(_) => {}
                 Effect::Stop => unreachable!("nobody stops a hub here"),
             }
         }

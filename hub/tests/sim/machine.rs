@@ -228,7 +228,7 @@ impl Machine {
                     }
                 }
                 Effect::Close { conn } => self.disconnect(conn),
-                Effect::Mesh(_) => {}
+                Effect::Mesh(_) | Effect::Pairing(_) => {}
                 Effect::Stop => unreachable!(),
             }
         }

@@ -143,7 +143,7 @@ impl World {
                     self.closed.insert(conn);
                     follow.push(Input::Disconnected { conn });
                 }
-                Effect::Mesh(_) => {}
+                Effect::Mesh(_) | Effect::Pairing(_) => {}
                 Effect::Stop => self.stopped = true,
             }
         }
