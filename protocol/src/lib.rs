@@ -7,6 +7,7 @@
 
 mod address;
 mod cbor;
+mod code;
 mod decode;
 mod error;
 mod framing;
@@ -23,9 +24,11 @@ mod request;
 mod sanitize;
 mod ticket;
 mod time;
+mod words;
 
 pub use address::{Address, HubId, Name};
 pub use cbor::{Bytes, CborError, from_cbor, to_cbor};
+pub use code::{PairingCode, RENDEZVOUS_PORT};
 pub use decode::{decode_request, replace_lone_surrogates};
 pub use error::{ErrorCode, Refusal};
 pub use framing::{Framed, LineFramer};
