@@ -1,8 +1,8 @@
 //! The arguments. Each command's own arguments stand in its file under `commands/`.
 
 use crate::commands::{
-    broadcast, completions, connect, group, import, inbox, invite, join, mcp, node, reply, room,
-    send, up, watch, why,
+    broadcast, completions, connect, group, hubs, import, inbox, invite, join, mcp, node, pair,
+    rendezvous, reply, room, send, up, watch, why,
 };
 use crate::error::CliError;
 use crate::output::Output;
@@ -69,14 +69,18 @@ pub(crate) enum Command {
     /// Talk in groups: they keep members and history
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Pair this machine with another: shows a code, or takes the one that the other shows
+    Pair(pair::PairArgs),
     /// Print a ticket with which another machine joins
     Invite(invite::InviteArgs),
     /// Join the machines of a ticket
     Join(join::JoinArgs),
     /// Keep a connection to the hub at an address
     Connect(connect::ConnectArgs),
-    /// List the hubs on other machines
-    Hubs,
+    /// List the hubs on other machines; label, quieten, forget or revoke one
+    Hubs(hubs::HubsArgs),
+    /// Servers through which hubs on the internet find and reach each other
+    Rendezvous(rendezvous::RendezvousArgs),
     /// Show what comes, as it comes
     Watch(watch::WatchArgs),
     /// Show the way of one message

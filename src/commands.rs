@@ -5,7 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod connect;
 pub(crate) mod doctor;
 pub(crate) mod group;
-mod hubs;
+pub(crate) mod hubs;
 pub(crate) mod import;
 pub(crate) mod inbox;
 pub(crate) mod invite;
@@ -15,12 +15,17 @@ mod live_status;
 pub(crate) mod logs;
 pub(crate) mod mcp;
 mod mesh_wait;
+mod multiaddr;
 pub(crate) mod node;
+mod other_hub;
+pub(crate) mod pair;
 mod peers;
 mod presence;
+pub(crate) mod rendezvous;
 pub(crate) mod reply;
 pub(crate) mod room;
 pub(crate) mod send;
+mod typed;
 pub(crate) mod up;
 pub(crate) mod watch;
 pub(crate) mod why;
@@ -69,7 +74,9 @@ async fn ask(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Invite(args) => invite::run(args, context).await,
         Command::Join(args) => join::run(args, context).await,
         Command::Connect(args) => connect::run(args, context).await,
-        Command::Hubs => hubs::run(context).await,
+        Command::Pair(args) => pair::run(args, context).await,
+        Command::Hubs(args) => hubs::run(args, context).await,
+        Command::Rendezvous(args) => rendezvous::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
         Command::Doctor => doctor::run(context).await,

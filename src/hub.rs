@@ -77,6 +77,28 @@ impl Hub {
         }
     }
 
+    /// Sends a request that is answered step by step, by lines that come by themselves, and
+    /// returns what waits for its refusal: `None` when there was none within `within`.
+    pub(crate) fn begin(
+        &self,
+        request: Value,
+        within: Duration,
+    ) -> impl Future<Output = Option<CliError>> + use<> {
+        let client = self.client.clone();
+        async move {
+            match client.request_within(&request, within).await {
+                Ok(_) | Err(ClientError::NoAnswer(_)) => None,
+                Err(error) => Some(error.into()),
+            }
+        }
+    }
+
+    /// Closes the connection: the hub ends what was under way on it.
+    pub(crate) async fn close(self) {
+        self.client.close().await;
+        self.client.closed().await;
+    }
+
     /// Sends a line that has no answer.
     pub(crate) async fn tell(&mut self, line: Value) -> Result<(), CliError> {
         Ok(self.client.tell(&line).await?)

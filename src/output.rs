@@ -91,6 +91,32 @@ impl Output {
         self.raw(drawn.as_bytes())
     }
 
+    /// Writes text that moves about on the terminal.
+    pub(crate) fn draw(self, text: &str) {
+        let colour = anstream::AutoStream::choice(&std::io::stdout());
+        let text = match colour {
+            anstream::ColorChoice::Never => crate::view::style::without_colour(text),
+            _ => text.to_owned(),
+        };
+        // A terminal that is gone has nobody before it.
+        let _ = self.raw(text.as_bytes());
+    }
+
+    /// Asks for a line: writes the question on standard error and leaves the cursor behind it.
+    pub(crate) fn prompt(self, question: &str) {
+        let mut out = anstream::stderr();
+        // Standard error may be closed; then there is nobody to ask.
+        let _ = write!(out, "{question}");
+        let _ = out.flush();
+    }
+
+    /// Tells programs on standard error what happens before the result.
+    pub(crate) fn event(self, document: &Value) {
+        let line = escaped(&document.to_string());
+        // Standard error may be closed; then there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
     /// Ends the line on which a terminal shows the `^C` that was typed.
     pub(crate) fn after_interrupt(self) -> Result<(), CliError> {
         if self.terminal().is_some() {

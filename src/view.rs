@@ -6,6 +6,8 @@ pub(crate) mod document;
 pub(crate) mod hubs;
 pub(crate) mod live;
 pub(crate) mod message;
+pub(crate) mod pairing;
+pub(crate) mod servers;
 pub(crate) mod status;
 pub(crate) mod style;
 pub(crate) mod table;

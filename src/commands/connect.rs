@@ -2,6 +2,7 @@
 //! other by themselves.
 
 use super::mesh_wait::{is_linked, reasons, same_place, watch_for};
+use super::multiaddr::{self, EXAMPLE};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::view::address::{host_port, peer_of};
@@ -9,93 +10,23 @@ use crate::view::document::Doc;
 use crate::view::hubs::round_trip;
 use crate::view::style::{BOLD, GOOD, paint};
 use clap::Args;
-use ecorelay_protocol::{ErrorCode, PeerId, limits};
+use ecorelay_protocol::ErrorCode;
 use serde_json::{Value, json};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// The longest wait, in seconds.
 const LONGEST_WAIT: u64 = 86_400;
-/// How a right address looks.
-const EXAMPLE: &str = "/ip4/10.0.0.2/tcp/4001";
 
 /// The arguments of `connect`.
 #[derive(Debug, Args)]
 pub(crate) struct ConnectArgs {
     /// The other hub's address as its `ecorelay node status` shows it: /ip4/10.0.0.2/tcp/4001
-    #[arg(value_name = "MULTIADDR", value_parser = multiaddr)]
+    #[arg(value_name = "MULTIADDR", value_parser = multiaddr::of_hub)]
     address: String,
     /// Wait this many seconds for the connection
     #[arg(long, value_name = "SECONDS", default_value_t = 10,
           value_parser = clap::value_parser!(u64).range(0..=LONGEST_WAIT))]
     wait: u64,
-}
-
-/// Returns a multiaddr that a hub can dial, or what is wrong with it and how it should look.
-fn multiaddr(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.len() > limits::MULTIADDR_CHARS {
-        return Err("this is too long to be an address".to_owned());
-    }
-    if !text.starts_with('/') {
-        return Err(match meant(text) {
-            Some(address) => {
-                format!("an address is written as a multiaddr here; did you mean {address}?")
-            }
-            None => format!("an address is written as a multiaddr, like {EXAMPLE}"),
-        });
-    }
-    let parts: Vec<&str> = text.split('/').skip(1).collect();
-    let [kind, host, "tcp", port, rest @ ..] = parts.as_slice() else {
-        return Err(format!(
-            "an address has a host and a TCP port, like {EXAMPLE}"
-        ));
-    };
-    match *kind {
-        "ip4" if host.parse::<Ipv4Addr>().is_ok() => {}
-        "ip6" if host.parse::<Ipv6Addr>().is_ok() => {}
-        "ip4" | "ip6" => return Err(format!("{host} is not an {kind} address")),
-        "dns" | "dns4" | "dns6" | "dnsaddr" => {
-            return Err("names are not looked up; write the machine's IP address".to_owned());
-        }
-        _ => {
-            return Err(format!(
-                "\"{kind}\" is not known here; begin with /ip4/ or /ip6/"
-            ));
-        }
-    }
-    if !port.parse::<u16>().is_ok_and(|port| port > 0) {
-        return Err(format!("{port} is not a port from 1 to 65535"));
-    }
-    match rest {
-        [] => Ok(text.to_owned()),
-        ["p2p", peer] if peer.parse::<PeerId>().is_ok() => Ok(text.to_owned()),
-        ["p2p", peer] => Err(format!("{peer} is not a PeerId")),
-        _ => Err(format!(
-            "/{} cannot be part of an address here",
-            rest.join("/")
-        )),
-    }
-}
-
-/// Returns the multiaddr that somebody meant who wrote `host:port`.
-fn meant(text: &str) -> Option<String> {
-    let of = |ip: IpAddr, port: &str| match ip {
-        IpAddr::V4(ip) => format!("/ip4/{ip}/tcp/{port}"),
-        IpAddr::V6(ip) => format!("/ip6/{ip}/tcp/{port}"),
-    };
-    if let Ok(socket) = text.parse::<SocketAddr>() {
-        return Some(of(socket.ip(), &socket.port().to_string()));
-    }
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(ip) = bare.parse::<IpAddr>() {
-        return Some(of(ip, "PORT"));
-    }
-    let (_, port) = text.rsplit_once(':')?;
-    let port = port.parse::<u16>().ok()?;
-    Some(format!(
-        "/ip4/ADDRESS/tcp/{port} with the machine's IP address"
-    ))
 }
 
 pub(crate) async fn run(args: ConnectArgs, context: &Context) -> Result<(), CliError> {
@@ -174,35 +105,6 @@ mod tests {
     use crate::view::style::plain;
 
     const PEER: &str = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
-
-    #[test]
-    fn what_is_no_multiaddr_is_told_with_what_was_meant() {
-        let whole = format!("/ip6/::1/tcp/1/p2p/{PEER}");
-        for right in [EXAMPLE, " /ip6/fd00::2/tcp/4001", &whole] {
-            assert_eq!(multiaddr(right), Ok(right.trim().to_owned()));
-        }
-        for (text, word) in [
-            ("10.0.0.2:4001", "did you mean /ip4/10.0.0.2/tcp/4001?"),
-            ("[fd00::2]:4001", "did you mean /ip6/fd00::2/tcp/4001?"),
-            ("10.0.0.2", "/ip4/10.0.0.2/tcp/PORT"),
-            ("desk:4001", "/ip4/ADDRESS/tcp/4001"),
-            ("desk", EXAMPLE),
-            ("/ip4/10.0.0.2", "TCP port"),
-            ("/ip4/10.0.0.2/udp/4001", "TCP port"),
-            ("/ip4/10.0.0.256/tcp/4001", "10.0.0.256"),
-            ("/ip6/10.0.0.2/tcp/4001", "ip6"),
-            ("/ip4/10.0.0.2/tcp/0", "65535"),
-            ("/ip4/10.0.0.2/tcp/70000", "65535"),
-            ("/dns4/desk/tcp/4001", "IP address"),
-            ("/ip4/10.0.0.2/tcp/4001/p2p/x", "PeerId"),
-            ("/ip4/10.0.0.2/tcp/4001/ws", "/ws"),
-            ("/unix/tmp/tcp/1", "/ip4/"),
-        ] {
-            let said = multiaddr(text).unwrap_err();
-            assert!(said.contains(word), "{text}: {said}");
-        }
-        assert!(multiaddr(&"/".repeat(1_000)).unwrap_err().contains("long"));
-    }
 
     #[test]
     fn the_hub_is_found_by_address_or_by_who_answered_there() {

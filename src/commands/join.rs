@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::output::tool_result;
 use crate::view::document::Doc;
+use crate::view::hubs::a_session;
 use crate::view::style::{BOLD, GOOD, paint};
 use crate::view::text::{count, one_line};
 use clap::Args;
@@ -132,14 +133,7 @@ fn welcome(status: &Value, inviter: &str) -> String {
     let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
     let example = hubs
         .iter()
-        .flat_map(|hub| {
-            let peers = hub.list("peers").into_iter().map(|peer| peer.text("name"));
-            peers.map(|name| match name.contains('@') {
-                true => name,
-                false => format!("{name}@{}", hub.text("hub_id")),
-            })
-        })
-        .next()
+        .find_map(|hub| a_session(*hub))
         .unwrap_or_else(|| format!("NAME@{}", one_line(inviter)));
     format!(
         "{} {} {} linked, with {}. A session there is addressed as {}.",

@@ -1,6 +1,7 @@
 //! `room`: topics that last as long as somebody is in them.
 
 use super::presence::{Presence, Stay, interrupted};
+use super::typed::typed_lines;
 use super::words;
 use crate::context::Context;
 use crate::error::CliError;
@@ -9,13 +10,8 @@ use crate::view::style::{BOLD, GOOD, PLAIN, paint};
 use crate::view::table::{Table, cell};
 use crate::view::text::{count, one_line};
 use clap::Subcommand;
-use ecorelay_protocol::{HubLine, limits};
+use ecorelay_protocol::HubLine;
 use serde_json::json;
-use std::io::{BufRead as _, Read as _};
-use tokio::sync::mpsc;
-
-/// Typed lines that may wait for the hub.
-const TYPED_LINES: usize = 16;
 
 /// What can be done with rooms.
 #[derive(Debug, Subcommand)]
@@ -149,28 +145,4 @@ async fn join(room: &str, context: &Context) -> Result<(), CliError> {
     }
     presence.leave().await;
     context.output.after_interrupt()
-}
-
-/// Returns the non-empty lines of standard input. They are read on a thread of their own,
-/// because reading a terminal cannot be given up; the thread ends with the program.
-fn typed_lines() -> mpsc::Receiver<String> {
-    let (sender, receiver) = mpsc::channel(TYPED_LINES);
-    std::thread::spawn(move || {
-        let mut input = std::io::stdin().lock();
-        loop {
-            let mut line = Vec::new();
-            // A longer line comes in parts; each part fits the limit of a text.
-            let limit = limits::TEXT_UTF16 as u64;
-            match input.by_ref().take(limit).read_until(b'\n', &mut line) {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
-            }
-            let text = String::from_utf8_lossy(&line);
-            let text = text.trim_end_matches(['\r', '\n']);
-            if !text.trim().is_empty() && sender.blocking_send(text.to_owned()).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
 }

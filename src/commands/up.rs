@@ -69,7 +69,7 @@ fn welcome(status: &Value, started: bool, claude_code: bool, program: &str) -> S
             "ecorelay send NAME \"your message\"\n",
         ),
         ("Read the answers", "ecorelay inbox\n"),
-        ("Add a machine", "ecorelay invite\n"),
+        ("Add a machine", "ecorelay pair\n"),
         ("Something is wrong?", "ecorelay doctor\n"),
     ] {
         out.push_str(&format!("  {what:<21}{how}"));
@@ -93,7 +93,7 @@ mod tests {
         ));
         assert_eq!(
             text,
-            "✓ Hub laptop has started. No session is connected yet.\n\nNext\n  Connect Claude Code  claude mcp add ecorelay -s user -- /b/e mcp\n  See who is here      ecorelay peers\n  Write to a session   ecorelay send NAME \"your message\"\n  Read the answers     ecorelay inbox\n  Add a machine        ecorelay invite\n  Something is wrong?  ecorelay doctor\n"
+            "✓ Hub laptop has started. No session is connected yet.\n\nNext\n  Connect Claude Code  claude mcp add ecorelay -s user -- /b/e mcp\n  See who is here      ecorelay peers\n  Write to a session   ecorelay send NAME \"your message\"\n  Read the answers     ecorelay inbox\n  Add a machine        ecorelay pair\n  Something is wrong?  ecorelay doctor\n"
         );
     }
 }

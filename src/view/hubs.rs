@@ -10,7 +10,7 @@ use super::time::ago;
 
 /// What to do about hubs that are not paired.
 const PAIR: &str =
-    "To pair: `ecorelay invite` on one of the two machines, `ecorelay join` on the other.";
+    "To pair: `ecorelay pair` on one of the two machines; it says what to type on the other.";
 
 /// Returns the lines about this hub's own place in the mesh: names and values.
 pub(crate) fn own_lines(doc: Doc<'_>) -> Vec<(&'static str, String)> {
@@ -20,7 +20,7 @@ pub(crate) fn own_lines(doc: Doc<'_>) -> Vec<(&'static str, String)> {
     }
     let hubs = doc.list("hubs").len();
     let state = match (mesh.flag("admitted"), mesh.flag("joining")) {
-        (true, _) if hubs == 0 => "no other hub yet: `ecorelay invite`".to_owned(),
+        (true, _) if hubs == 0 => "no other hub yet: `ecorelay pair`".to_owned(),
         (true, _) => String::new(),
         (false, true) => "joining: waits for a hub of the mesh to let it in".to_owned(),
         (false, false) => "not let in yet".to_owned(),
@@ -41,7 +41,7 @@ pub(crate) fn hubs(doc: Doc<'_>, around: Surroundings<'_>) -> String {
     }
     let mut table = Table::new(
         &[
-            "HUB", "STATE", "ADDRESS", "RTT", "SINCE", "SESSIONS", "OUTBOX", "",
+            "HUB", "LABEL", "STATE", "ADDRESS", "RTT", "SINCE", "SESSIONS", "OUTBOX", "",
         ],
         &["RTT", "SESSIONS"],
         "ADDRESS",
@@ -56,8 +56,9 @@ pub(crate) fn hubs(doc: Doc<'_>, around: Surroundings<'_>) -> String {
         };
         table.row(vec![
             cell(BOLD, hub_name(*hub)),
+            cell(PLAIN, hub_label(*hub)),
             hub_state(*hub),
-            cell(PLAIN, host_port(hub.0["address"].as_str().unwrap_or(""))),
+            cell(PLAIN, link_place(*hub)),
             cell(PLAIN, round_trip(*hub)),
             cell(PLAIN, when("since").unwrap_or_default()),
             if offline {
@@ -66,7 +67,7 @@ pub(crate) fn hubs(doc: Doc<'_>, around: Surroundings<'_>) -> String {
                 cell(PLAIN, hub.number("sessions").to_string())
             },
             outbox,
-            cell(DIM, hub.text("why")),
+            cell(DIM, remark(*hub)),
         ]);
     }
     format!(
@@ -86,6 +87,66 @@ pub(crate) fn hub_name(hub: Doc<'_>) -> String {
     }
 }
 
+/// Returns what a hub is called on this machine beside its hub id; empty where it is not.
+pub(crate) fn hub_label(hub: Doc<'_>) -> String {
+    hub.text("label")
+}
+
+/// Returns what is to be known of a hub besides its numbers: its policy, why it is away, why
+/// it is reached through a relay.
+fn remark(hub: Doc<'_>) -> String {
+    let mut parts = Vec::new();
+    match hub.text("policy").as_str() {
+        "" | "normal" => {}
+        "not_urgent" => parts.push("not urgent".to_owned()),
+        other => parts.push(other.to_owned()),
+    }
+    match hub.text("state").as_str() {
+        "offline" => parts.push(hub.text("why")),
+        "relayed" => parts.push(punch_words(Doc(&hub.0["punch"]))),
+        _ => {}
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("; ")
+}
+
+/// Returns why a hub is not reached directly, as far as it was tried.
+pub(crate) fn punch_words(punch: Doc<'_>) -> String {
+    match (punch.text("outcome").as_str(), punch.text("reason")) {
+        ("failed", reason) if reason.is_empty() => "no direct way found".to_owned(),
+        ("failed", reason) => format!("no direct way: {reason}"),
+        _ => String::new(),
+    }
+}
+
+/// Returns the section of the hubs that were taken out of the mesh; empty where there are none.
+pub(crate) fn revoked(doc: Doc<'_>, around: Surroundings<'_>) -> String {
+    let revoked = doc.list("revoked");
+    if revoked.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(
+        &["HUB", "LABEL", "PEER ID", "REVOKED", "BY"],
+        &[],
+        "PEER ID",
+    );
+    for hub in &revoked {
+        let when = |key| hub.moment(key).map(|then| ago(around.now, then));
+        table.row(vec![
+            cell(BOLD, hub_name(*hub)),
+            cell(PLAIN, hub_label(*hub)),
+            cell(DIM, hub.text("peer_id")),
+            cell(PLAIN, when("since").unwrap_or_default()),
+            cell(PLAIN, hub.text("by")),
+        ]);
+    }
+    format!(
+        "{}\n{}",
+        title("Revoked", revoked.len()),
+        table.render(around.columns)
+    )
+}
+
 fn hub_state(hub: Doc<'_>) -> Cell {
     let state = hub.text("state");
     let style = match state.as_str() {
@@ -96,6 +157,15 @@ fn hub_state(hub: Doc<'_>) -> Cell {
     cell(style, state)
 }
 
+/// Returns where a hub is reached; of one behind a relay, the relay.
+pub(crate) fn link_place(hub: Doc<'_>) -> String {
+    let address = hub.0["address"].as_str().unwrap_or_default();
+    match address.split_once("/p2p-circuit") {
+        Some((relay, _)) => format!("via {}", host_port(relay)),
+        None => host_port(address),
+    }
+}
+
 /// Returns the round-trip time of a hub; empty where it is not known.
 pub(crate) fn round_trip(hub: Doc<'_>) -> String {
     match hub.0["rtt_ms"].as_f64() {
@@ -103,6 +173,15 @@ pub(crate) fn round_trip(hub: Doc<'_>) -> String {
         Some(ms) => format!("{ms:.0} ms"),
         None => String::new(),
     }
+}
+
+/// Returns the address of a session on a hub, where one is known.
+pub(crate) fn a_session(hub: Doc<'_>) -> Option<String> {
+    let name = hub.list("peers").first()?.text("name");
+    Some(match name.contains('@') {
+        true => name,
+        false => format!("{name}@{}", hub_name(hub)),
+    })
 }
 
 /// Returns the section of the other hubs' sessions; empty where there are none.

@@ -36,8 +36,13 @@ impl LivePage {
     }
 }
 
+/// Returns whether so many lines fit on a terminal of this size.
+pub(crate) fn fits(size: Option<(usize, usize)>, lines: usize) -> bool {
+    size.is_some_and(|(_, rows)| lines <= rows)
+}
+
 /// Returns the beginning of a painted line that fits into `columns`; colour codes take none.
-fn cut(line: &str, columns: usize) -> String {
+pub(super) fn cut(line: &str, columns: usize) -> String {
     if width(&anstream::adapter::strip_str(line).to_string()) <= columns {
         return line.to_owned();
     }

@@ -3,6 +3,7 @@
 
 use super::document::Doc;
 use super::hubs;
+use super::servers;
 use super::style::{BOLD, DIM, FAIL, GOOD, PLAIN, WARN, paint};
 use super::table::{Cell, Table, cell};
 use super::text::{count, one_line, short_path};
@@ -30,6 +31,8 @@ pub(crate) fn page(status: &Value, around: Surroundings<'_>) -> String {
         sessions(doc, around),
         hubs::hubs(doc, around),
         hubs::sessions(doc, around),
+        hubs::revoked(doc, around),
+        servers::servers(doc),
         rooms(doc),
         groups(doc),
         waiting(doc, around),

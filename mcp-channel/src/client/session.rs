@@ -304,7 +304,11 @@ impl Connection {
                 .push_first(&json!({"type": "pong", "req_id": req_id}));
             return std::ops::ControlFlow::Continue(());
         }
-        if let Some(req_id) = line.req_id() {
+        // The steps of one pairing are many lines for one request: they come like pushes.
+        if let Some(req_id) = line
+            .req_id()
+            .filter(|_| !matches!(line, HubLine::Pair { .. }))
+        {
             if let Some(answer) = self.pending.remove(req_id) {
                 // An error means that the caller has stopped waiting.
                 let _ = answer.send(line);
