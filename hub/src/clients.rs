@@ -175,6 +175,21 @@ impl Hub {
         }
     }
 
+    /// Refuses a caller that is a session, or comes over the WebSocket: what only a person
+    /// decides is asked on a connection of its own, as the command line does.
+    pub(crate) fn is_a_person(&self, caller: &Caller) -> Done {
+        let conn = self.conns.get(&caller.conn);
+        let alone =
+            |c: &Conn| c.origin != Origin::WebSocket && c.session.is_none() && c.attached.is_none();
+        match conn.is_some_and(alone) {
+            true => Ok(()),
+            false => refuse(
+                ErrorCode::BadMsg,
+                "Only a person decides this, at a terminal of this machine: `ecorelay pair`, `ecorelay hubs`, `ecorelay rendezvous`. No session can.",
+            ),
+        }
+    }
+
     /// Returns whether a connection gets the keys of version "6" too. One that has not
     /// registered does: it asked for nothing that the reference knows otherwise.
     pub(crate) fn extended(&self, conn: ConnId) -> bool {

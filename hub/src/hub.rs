@@ -416,6 +416,9 @@ impl Hub {
     }
 
     fn request(&mut self, t: &mut Turn<'_, impl Store>, caller: &Caller, request: Request) -> Done {
+        if for_a_person_only(&request) {
+            self.is_a_person(caller)?;
+        }
         match request {
             Request::Register(register) => self.register(t, caller, register),
             Request::Rename { new_name } => self.rename(t, caller, &new_name),
@@ -555,6 +558,20 @@ impl Hub {
     pub(crate) fn note_rename(&mut self, conn: ConnId, old: Name, new: Name) {
         self.batch.renames.push((conn, old, new));
     }
+}
+
+/// Returns whether only a person decides this, at a terminal of this machine: who belongs to the
+/// mesh, and what others may do here.
+fn for_a_person_only(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Invite { .. }
+            | Request::Join { .. }
+            | Request::Pair { .. }
+            | Request::PairAnswer { .. }
+            | Request::Hub { .. }
+            | Request::Rendezvous { .. }
+    )
 }
 
 /// Returns whether the answer to a request rests on what is on disk: an `ok` that something is,

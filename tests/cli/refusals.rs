@@ -72,8 +72,14 @@ fn wrong_usage_is_exit_code_2_and_a_typo_gets_a_suggestion() {
         (&["hubs", "policy", "desk", "loud"], "quiet"),
         (&["pair", "otter-lamp"], "7-otter-lamp"),
         (&["pair", "7-oter-lamp"], "did you mean \"otter\"?"),
-        (&["pair", "7-otter-lamp", "--rendezvous", "a b"], "host name"),
-        (&["pair", "--rendezvous", "/ip4/203.0.113.7/tcp/4001"], "identity"),
+        (
+            &["pair", "7-otter-lamp", "--rendezvous", "a b"],
+            "host name",
+        ),
+        (
+            &["pair", "--rendezvous", "/ip4/203.0.113.7/tcp/4001"],
+            "identity",
+        ),
         (&["rendezvous", "add", "203.0.113.7:4001"], "/p2p/"),
         (&["rendezvous"], "add"),
     ] {
