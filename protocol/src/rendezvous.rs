@@ -7,6 +7,7 @@
 
 use crate::{Bytes, PeerId};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// Protocol of the stream on which a hub enters.
 pub const PROTOCOL: &str = "/ecorelay/rendezvous/1";
@@ -18,6 +19,11 @@ pub const MESSAGE_BYTES: usize = 128 * 1024;
 pub const NAMESPACES: usize = 4;
 /// Length of a token and of a namespace, in bytes.
 pub const TOKEN_BYTES: usize = 32;
+
+/// Returns the namespace that a token lets a hub into.
+pub fn namespace(token: &[u8]) -> [u8; TOKEN_BYTES] {
+    Sha256::digest(token).into()
+}
 
 /// Hub to server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

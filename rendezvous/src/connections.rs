@@ -1,0 +1,79 @@
+//! What is known of each connection: who, from where, and what it is good for.
+
+use crate::hub_stream::Say;
+use crate::origin::Origin;
+use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) peer: PeerId,
+    pub(crate) origin: Origin,
+    pub(crate) remote: Multiaddr,
+    /// To its hub's stream, if it opened one.
+    pub(crate) hub: Option<mpsc::Sender<Say>>,
+    pub(crate) entered: bool,
+    /// Streams on which it pairs.
+    pub(crate) pipes: u32,
+    /// Since when it is good for nothing.
+    idle_since: Instant,
+}
+
+/// All connections.
+#[derive(Debug, Default)]
+pub(crate) struct Connections(HashMap<ConnectionId, Connection>);
+
+impl Connections {
+    pub(crate) fn add(&mut self, id: ConnectionId, peer: PeerId, remote: Multiaddr) {
+        let connection = Connection {
+            peer,
+            origin: Origin::of(&remote),
+            remote,
+            hub: None,
+            entered: false,
+            pipes: 0,
+            idle_since: Instant::now(),
+        };
+        self.0.insert(id, connection);
+    }
+
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        self.0.remove(&id)
+    }
+
+    pub(crate) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.0.get_mut(&id)
+    }
+
+    /// Notes that one of its streams for pairing has ended.
+    pub(crate) fn pipe_closed(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.0.get_mut(&id) {
+            connection.pipes = connection.pipes.saturating_sub(1);
+            connection.idle_since = Instant::now();
+        }
+    }
+
+    /// Returns those that have been good for nothing for so long.
+    pub(crate) fn idle(&self, now: Instant, longest: Duration) -> Vec<ConnectionId> {
+        let idle = |connection: &Connection| {
+            !connection.entered
+                && connection.pipes == 0
+                && now.saturating_duration_since(connection.idle_since) > longest
+        };
+        self.0
+            .iter()
+            .filter(|(_, connection)| idle(connection))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Returns the streams of all hubs, and forgets them.
+    pub(crate) fn take_hubs(&mut self) -> Vec<mpsc::Sender<Say>> {
+        let hubs = self.0.values_mut().filter_map(|one| one.hub.take());
+        hubs.collect()
+    }
+}
