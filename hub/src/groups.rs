@@ -22,6 +22,7 @@ mod names;
 mod op;
 mod pace;
 mod refold;
+mod revoked;
 mod send;
 mod sync;
 mod tell;

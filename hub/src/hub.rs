@@ -483,10 +483,10 @@ impl Hub {
             Request::Invite { expires_s, .. } => self.invite(t, caller, expires_s),
             Request::Join { ticket } => self.join(t, caller, &ticket),
             Request::Connect { address } => self.connect_to(t, caller, &address),
-            Request::Pair { .. }
-            | Request::PairAnswer { .. }
-            | Request::Hub { .. }
-            | Request::Rendezvous { .. } => refuse(ErrorCode::BadMsg, "not there"),
+            Request::Hub { hub, change } => self.change_hub(t, caller, &hub, change),
+            Request::Pair { .. } | Request::PairAnswer { .. } | Request::Rendezvous { .. } => {
+                refuse(ErrorCode::BadMsg, "not there")
+            }
             Request::Stay => {
                 self.stays = true;
                 self.answer_ack(t, caller);

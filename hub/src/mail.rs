@@ -185,6 +185,9 @@ impl Hub {
             Some(mailbox) => mailbox.row.name.clone(),
             None => row.to.name.clone(),
         };
+        if let Some(why) = self.held_back(&row.from) {
+            return Err(why);
+        }
         let live = self.sessions.contains_key(&to);
         if live && !again {
             self.within_budget(&row.from, &to, t.now)?;

@@ -33,7 +33,7 @@ struct Tables {
     groups: groups::GroupTables,
     mesh: Option<MeshRow>,
     hubs: BTreeMap<PeerId, HubRow>,
-    roster: BTreeMap<(PeerId, bool), Signed>,
+    roster: BTreeMap<(PeerId, bool, PeerId), Signed>,
     outgoing: BTreeMap<(PeerId, u64), Arc<OutgoingRow>>,
     outgoing_ids: BTreeMap<String, (PeerId, u64)>,
     last_outgoing: BTreeMap<PeerId, u64>,
@@ -217,7 +217,15 @@ impl Tables {
                 revoked,
                 entry,
             } => {
-                self.roster.insert((subject, revoked), *entry);
+                let by = entry.by.clone();
+                self.roster.insert((subject, revoked, by), *entry);
+            }
+            Write::DeleteRoster {
+                subject,
+                revoked,
+                by,
+            } => {
+                self.roster.remove(&(subject, revoked, by));
             }
             Write::ClearRoster => self.roster.clear(),
             Write::AppendOutgoing(row) => {

@@ -9,12 +9,16 @@
 mod directory;
 mod events;
 mod greeting;
+mod hub_settings;
 mod incoming;
 mod invite;
 mod links;
+mod membership;
 mod outbox;
 mod publications;
 mod receipts;
+mod rekey;
+mod revoke;
 mod roster;
 mod trouble;
 mod view;
@@ -33,8 +37,9 @@ use ecorelay_protocol::link::{DirectoryEntry, Frame};
 use ecorelay_protocol::{HubId, PeerId, Psk};
 use invite::WaitingInvite;
 use links::Link;
+use membership::Roster;
 use outbox::Outbox;
-use roster::Roster;
+use revoke::WaitingRevoke;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trouble::{Dial, Troubles};
@@ -73,6 +78,9 @@ pub(crate) struct Mesh {
     dials: BTreeMap<String, Dial>,
     troubles: Troubles,
     invites: Vec<WaitingInvite>,
+    /// When this hub changes to the newest key at the latest, in ms; until then it hands it on.
+    change_due: Option<u64>,
+    revokes: Vec<WaitingRevoke>,
     /// When hubs that are not linked are asked about next, in ms.
     poll_due: u64,
 }
@@ -118,6 +126,8 @@ impl Mesh {
             dials: BTreeMap::new(),
             troubles: Troubles::default(),
             invites: Vec::new(),
+            change_due: None,
+            revokes: Vec::new(),
             poll_due: 0,
         };
         if let Some(row) = &mut mesh.row {
@@ -175,13 +185,15 @@ impl Mesh {
         self.row_changed = true;
         self.awaiting.clear();
         self.owed.clear();
+        self.change_due = None;
         self.by_id.retain(|_, peer| *peer == self.me);
         self.load(durable);
     }
 
-    /// Forgets invitations that were answered otherwise.
+    /// Forgets commands that wait and were answered otherwise.
     pub(crate) fn forget_invites(&mut self, answered: impl Fn(&Caller) -> bool) {
         self.invites.retain(|invite| !answered(&invite.caller));
+        self.revokes.retain(|revoke| !answered(&revoke.caller));
     }
 
     /// Returns whether this hub is on the roster of its mesh.
@@ -192,6 +204,11 @@ impl Mesh {
     /// Returns whether a hub is on the roster, this one included.
     pub(crate) fn is_member(&self, peer: &PeerId) -> bool {
         self.roster.is_member(peer)
+    }
+
+    /// Returns whether a hub was revoked.
+    pub(crate) fn is_revoked(&self, peer: &PeerId) -> bool {
+        self.roster.is_revoked(peer)
     }
 
     /// Returns whether there is another hub in the mesh, linked or not.
@@ -233,6 +250,8 @@ impl Mesh {
             Some(self.poll_due),
             self.own.due,
             self.invites.iter().map(|invite| invite.deadline).min(),
+            self.revokes.iter().map(|revoke| revoke.deadline).min(),
+            self.change_due,
             self.publishing.next_deadline(),
         ]
         .into_iter()
@@ -327,6 +346,10 @@ impl Hub {
             t.effects.after.push(Effect::Mesh(MeshEffect::Key(key)));
         }
         self.check_key();
+        if self.mesh.changes_key() {
+            // It ended between storing the newest key and using it.
+            self.use_newest_key(t);
+        }
         self.peers_changed(t);
     }
 
@@ -337,6 +360,7 @@ impl Hub {
         self.save_mesh(t)?;
         self.directory_timer(t)?;
         self.invite_timer(t);
+        self.revoke_timer(t);
         self.publishing_timers(t)?;
         if self.mesh.poll_due <= t.now {
             self.mesh.poll_due = t.now + directory::POLL_MS;
@@ -378,7 +402,11 @@ impl Hub {
             peers.hubs.push((ticket.inviter, ticket.addresses));
         }
         peers.blocked = mesh.roster.revoked().cloned().collect();
-        peers.try_nearby = !mesh.is_admitted();
+        if mesh.is_revoked(&mesh.me) {
+            peers.hubs.clear();
+        }
+        peers.former_keys = mesh.former_keys();
+        peers.try_nearby = !mesh.is_admitted() && !mesh.is_revoked(&mesh.me);
         t.effects.after.push(Effect::Mesh(MeshEffect::Hubs(peers)));
     }
 }

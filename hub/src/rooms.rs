@@ -132,6 +132,10 @@ impl Hub {
         text: &str,
         msg_id: &str,
     ) {
+        if self.held_back(from).is_some() {
+            // Rooms keep nothing.
+            return;
+        }
         // The id of something else that is being pushed would confirm that instead.
         let members = self.rooms.get(room).into_iter().flatten();
         let mut conns = members.filter_map(|name| Some(self.sessions.get(name)?.conn));

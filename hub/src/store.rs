@@ -3,7 +3,7 @@
 
 use ecorelay_protocol::link::Signed;
 use ecorelay_protocol::{
-    Address, DeliveryState, HubId, MessageKind, Name, PeerId, Psk, PushResult,
+    Address, DeliveryState, HubId, HubPolicy, MessageKind, Name, PeerId, Psk, PushResult,
 };
 
 mod groups;
@@ -193,8 +193,15 @@ pub enum Asker {
 pub struct MeshRow {
     /// Its first hub.
     pub root: PeerId,
-    /// Its key, as it was when this hub joined; `mesh.key` holds the one in use.
+    /// Its newest key; `mesh.key` holds the one in use, which is older while a change of the key
+    /// is handed on.
     pub psk: Psk,
+    /// How often the key was changed; 0 for the first one.
+    pub generation: u64,
+    /// The [`ecorelay_protocol::link::Rekey`] that brought the key; `None` for the first one.
+    pub rekey: Option<Signed>,
+    /// The keys before it, newest first; at most [`ecorelay_protocol::limits::FORMER_KEYS`].
+    pub former_keys: Vec<Psk>,
     /// Since when this hub's [`MeshRow::hub_id`] is its name, in ms.
     pub since: u64,
     /// This hub's human name, as it is bound to its key.
@@ -222,6 +229,10 @@ pub struct HubRow {
     pub entry: Option<Signed>,
     /// When it was last connected, in ms; 0 for never.
     pub last_seen: u64,
+    /// What the person calls it, on this machine only.
+    pub label: Option<String>,
+    /// What its sessions may do here.
+    pub policy: HubPolicy,
 }
 
 /// A message for another hub.
@@ -451,7 +462,8 @@ pub enum Write {
     PutHub(Box<HubRow>),
     /// Forget a hub.
     DeleteHub(PeerId),
-    /// Add a roster entry about `subject`, in place of one with the same `revoked`.
+    /// Add a roster entry about `subject`, in place of one of the same author with the same
+    /// `revoked`.
     PutRoster {
         /// The hub it is about.
         subject: PeerId,
@@ -459,6 +471,15 @@ pub enum Write {
         revoked: bool,
         /// The entry.
         entry: Box<Signed>,
+    },
+    /// Forget a roster entry.
+    DeleteRoster {
+        /// The hub it is about.
+        subject: PeerId,
+        /// It revokes.
+        revoked: bool,
+        /// Who signed it.
+        by: PeerId,
     },
     /// Forget the whole roster.
     ClearRoster,

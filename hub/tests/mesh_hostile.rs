@@ -122,7 +122,7 @@ fn large_frames(peer: &PeerId) -> Vec<Frame> {
     };
     vec![
         Frame::Sync(Sync {
-            roster: vec![(peer.clone(), false); 20_000],
+            roster: vec![Bytes(vec![7; 16]); 20_000],
             directory: (0..20_000).map(version).collect(),
             published,
             whole: true,
@@ -426,16 +426,17 @@ fn word_of_messages_it_never_got_counts_for_nothing() {
 fn a_revoked_hub_is_out_at_once_and_stays_out() {
     let (mut mesh, ann, ben) = pair();
     let raw = Raw::member(&mut mesh, 0, RAW, "raw");
-    let root = PlainKeys::numbered(1);
+    let other = Raw::member(&mut mesh, 0, RAW + 1, "raw2");
     let revocation = Admission {
-        root: root.peer_id().clone(),
+        root: PlainKeys::numbered(1).peer_id().clone(),
         subject: raw.peer(),
         ts: BEGIN,
         revoked: true,
         ticket: None,
+        keeps: Vec::new(),
     };
-    let other = Raw::member(&mut mesh, 0, RAW + 1, "raw2");
-    other.send(&mut mesh, &Frame::Roster(vec![sign(&root, &revocation)]));
+    let entry = sign(&other.keys, &revocation);
+    other.send(&mut mesh, &Frame::Roster(vec![entry]));
     assert!(raw.is_closed(&mesh) && !other.is_closed(&mesh));
     raw.drop_link(&mut mesh);
     // Not even with a new ticket.

@@ -100,6 +100,11 @@ pub const REPLAY_ON_REGISTER: usize = 20;
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Hubs per mesh.
 pub const HUBS: usize = 1_000;
+/// Admissions, and revocations, that a hub keeps of its mesh: twice as many as there can be hubs.
+pub const ROSTER: usize = 2 * HUBS;
+/// Keys of the mesh before the one in use that a hub remembers, so that members that missed a
+/// change are found.
+pub const FORMER_KEYS: usize = 4;
 /// Longest frame between hubs, in bytes.
 pub const FRAME_BYTES: usize = 4 * 1024 * 1024;
 /// The link version this hub speaks, and the oldest it still speaks.

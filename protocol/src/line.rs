@@ -143,6 +143,21 @@ pub enum HubLine {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         req_id: Option<String>,
     },
+    /// A hub was revoked.
+    HubResult {
+        /// The hub that was revoked.
+        hub_id: String,
+        /// Its PeerId.
+        peer_id: String,
+        /// How many hubs of the mesh have the new key by now, this one included.
+        have: usize,
+        /// How many hubs the mesh has.
+        hubs: usize,
+        /// Those that do not have it yet: they get it when they are back.
+        missing: Vec<String>,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        req_id: Option<String>,
+    },
     /// A step of pairing.
     Pair {
         #[serde(flatten)]
@@ -269,6 +284,7 @@ impl HubLine {
             | Self::WhyResult { req_id, .. }
             | Self::InviteResult { req_id, .. }
             | Self::JoinResult { req_id, .. }
+            | Self::HubResult { req_id, .. }
             | Self::Pair { req_id, .. }
             | Self::ImportResult { req_id, .. } => req_id.as_deref(),
             _ => None,

@@ -20,7 +20,7 @@ pub use group_log::{GroupOps, GroupVersion, GroupVersions};
 pub use hello::{Binding, Hello, Refuse, RefuseCode, Sync};
 pub use message::{Ack, DirectMessage, Outcome, Query, Receipt};
 pub use publication::{Fill, Publication, PublicationKind, Publications, Published};
-pub use roster::{Admission, TicketClaim};
+pub use roster::{Admission, Rekey, TicketClaim};
 pub use signed::{Signable, Signed};
 
 #[cfg(doc)]

@@ -113,7 +113,26 @@ impl Hub {
             from,
             question: publication.text.unwrap_or_default(),
         });
+        if self.held_back(&ask.from).is_some() {
+            return self.keep_question(t, &broadcast_id, &ask);
+        }
         self.put_question(t, &broadcast_id, &ask, None);
+        Ok(())
+    }
+
+    /// Puts a question of another hub into the mailboxes of the live sessions, without waking
+    /// them.
+    fn keep_question(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        broadcast_id: &str,
+        ask: &Ask,
+    ) -> Done {
+        let names: Vec<Name> = self.sessions.keys().cloned().collect();
+        for to in names {
+            let ask_id = format!("{broadcast_id}:{to}@{}", self.config.hub_id);
+            self.keep_unpushed_ask(t, &to, &ask_id, ask)?;
+        }
         Ok(())
     }
 

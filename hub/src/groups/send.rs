@@ -126,7 +126,10 @@ impl Hub {
         let name = group.row.name.clone();
         let (many, most) = (limits::REPLAY_ON_REGISTER, limits::PAGE_BYTES_V6);
         let mut rows = t.store.group_entries(id, after, many + 1, most)?;
-        rows.retain(|row| row.entry_type == GroupEntryType::Message && row.op.author.is_some());
+        rows.retain(|row| {
+            let message = row.entry_type == GroupEntryType::Message && row.op.author.is_some();
+            message && self.held_back(&self.address_of(&row.from)).is_none()
+        });
         if rows.len() > many {
             let here = group.members.keys().filter(|m| m.hub.is_none());
             let live = here.filter_map(|m| self.sessions.get(&m.name).map(|s| s.conn));

@@ -5,7 +5,7 @@ use crate::mesh::links::Stage;
 use crate::mesh::{Known, LinkId, roster};
 use crate::{Hub, HubRow, Store};
 use ecorelay_protocol::link::{Admission, Binding, Hello, Refuse, RefuseCode, Signed, TicketClaim};
-use ecorelay_protocol::{HubId, PeerId, limits, visible};
+use ecorelay_protocol::{HubId, HubPolicy, PeerId, limits, visible};
 
 /// Clocks that differ by more than this are told of, in ms. Half of it would do for a person
 /// who compares times; links do not care.
@@ -218,7 +218,7 @@ impl Hub {
             Ok(claim) if claim.expires <= now => {
                 refuse("The ticket has expired. Make a new one: ecorelay invite")
             }
-            Ok(_) if self.mesh.roster.keys().len() >= limits::HUBS => {
+            Ok(_) if self.mesh.roster.len() >= limits::HUBS => {
                 refuse("The mesh has as many hubs as it can have.")
             }
             Ok(claim) => Ok(claim),
@@ -233,6 +233,7 @@ impl Hub {
             ts: t.now,
             revoked: false,
             ticket: Some(claim.id),
+            keeps: Vec::new(),
         };
         self.make_admission(t, admission)?;
         self.status_changed(t);
@@ -256,6 +257,8 @@ impl Hub {
                 epoch,
                 entry: None,
                 last_seen: 0,
+                label: None,
+                policy: HubPolicy::default(),
             },
             entry: None,
             link: None,

@@ -6,8 +6,8 @@ use crate::mesh::LinkId;
 use crate::{Found, Hub, MessageRow, Store};
 use ecorelay_protocol::link::{Ack, DirectMessage, Frame, Outcome};
 use ecorelay_protocol::{
-    Address, DeliveryState, ErrorCode, HubId, MessageKind, Name, PeerId, Refusal, is_id_char,
-    limits,
+    Address, DeliveryState, ErrorCode, HubId, HubPolicy, MessageKind, Name, PeerId, Refusal,
+    is_id_char, limits,
 };
 
 /// Pushes of other hubs' messages whose fate is not known yet.
@@ -67,6 +67,7 @@ impl Hub {
         // When it was sent counts for the reader; a clock that is off must not reach far.
         let oldest = t.now.saturating_sub(limits::OUTBOX_MS + limits::DAY_MS);
         let ts = message.ts.clamp(oldest, t.now);
+        let urgent = message.urgent && self.policy_for(&from) == HubPolicy::Normal;
         let draft = Draft {
             kind,
             from,
@@ -75,7 +76,7 @@ impl Hub {
             reply_to: message.reply_to,
             ask_id: message.ask_id.filter(|_| kind == MessageKind::Reply),
             group: None,
-            urgent: message.urgent,
+            urgent,
             msg_id: Some(id),
         };
         let mut then = Turn {

@@ -72,6 +72,7 @@ impl Hub {
             ts: t.now,
             revoked: false,
             ticket: None,
+            keeps: Vec::new(),
         };
         self.make_admission(t, admission)?;
         self.status_changed(t);
@@ -93,6 +94,9 @@ impl Hub {
             epoch: self.mesh.epoch,
             ticket,
             addresses: Vec::new(),
+            generation: 0,
+            rekey: None,
+            former_keys: Vec::new(),
         };
         self.write(t, Write::ClearRoster)?;
         self.mesh.roster = super::Roster::load(Some(&root), &[]);

@@ -5,7 +5,7 @@ use crate::hub::{Done, Turn};
 use crate::mesh::{LinkId, LinkPath, directory, roster};
 use crate::{Hub, Store};
 use ecorelay_protocol::link::{Frame, FrameError, Query, Refuse, RefuseCode, Signed, Sync};
-use ecorelay_protocol::{PeerId, limits};
+use ecorelay_protocol::{Bytes, PeerId, limits};
 
 /// A link that is open.
 #[derive(Debug)]
@@ -20,6 +20,11 @@ pub(crate) struct Link {
     pub(super) ticket: Option<Signed>,
     /// What it may still ask of the directory.
     pub(super) entries: Option<Bucket>,
+    /// The other hub was sent what it lacks of the roster, and hears of every change since.
+    pub(super) synced: bool,
+    /// The digest of the newest key that was sent, and that came.
+    pub(super) key_said: Option<Bytes>,
+    pub(super) key_heard: Option<Bytes>,
     /// The round-trip time, in microseconds.
     pub(crate) round_trip: Option<u64>,
 }
@@ -57,6 +62,9 @@ impl Hub {
             stage: Stage::Greeting,
             ticket: None,
             entries: None,
+            synced: false,
+            key_said: None,
+            key_heard: None,
             round_trip: None,
         };
         self.mesh.links.insert(link, entry);
@@ -126,6 +134,7 @@ impl Hub {
             Frame::Publications(publications) => self.filled(t, peer, publications),
             Frame::GroupVersions(versions) => self.group_versions(t, link, peer, &versions),
             Frame::GroupOps(ops) => self.group_ops(t, link, peer, ops),
+            Frame::Rekey(signed) => self.take_rekey(t, link, signed),
             _ => {
                 self.bad_frame(t, link, "out of its place");
                 Ok(())
@@ -170,7 +179,7 @@ impl Hub {
         admissions.extend(self.mesh.roster.chain(peer));
         roster::send_roster(t, link, admissions);
         let sync = Frame::Sync(Sync {
-            roster: self.mesh.roster.keys(),
+            roster: self.mesh.roster.digests(),
             directory: self.entry_versions(),
             published: self.mesh.publishing.published(self.mesh.epoch),
             whole: true,
@@ -197,12 +206,16 @@ impl Hub {
         peer: &PeerId,
         sync: &Sync,
     ) -> Done {
-        if sync.directory.len() > limits::HUBS || sync.roster.len() > 2 * limits::HUBS {
+        if sync.directory.len() > limits::HUBS || sync.roster.len() > 2 * limits::ROSTER {
             self.bad_frame(t, link, "longer than a mesh can be large");
             return Ok(());
         }
         if sync.whole {
             roster::send_roster(t, link, self.mesh.roster.missing(&sync.roster));
+            if let Some(entry) = self.mesh.links.get_mut(&link) {
+                entry.synced = true;
+            }
+            self.say_key(t, link);
         }
         let newer = directory::newer(&self.entry_versions(), sync);
         self.send_entries(t, link, newer.iter());
@@ -238,6 +251,7 @@ impl Hub {
             }
             self.save_hubs(t)?;
         }
+        self.key_progress(t);
         self.status_changed(t);
         Ok(())
     }

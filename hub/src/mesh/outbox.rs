@@ -4,7 +4,7 @@ use crate::clients::Caller;
 use crate::delivery::{Finish, send_ack};
 use crate::hub::{Done, Turn, refuse};
 use crate::mail::Draft;
-use crate::mesh::LinkId;
+use crate::mesh::{LinkId, Mesh};
 use crate::{Hub, OutboxLoad, OutgoingRow, Store, Write};
 use ecorelay_protocol::link::{Ack, DirectMessage, Frame, Outcome};
 use ecorelay_protocol::{
@@ -24,6 +24,8 @@ pub(crate) struct Outbox {
     pub(super) oldest: Option<u64>,
     /// Everything up to this number is on its way, or there.
     sent_to: u64,
+    /// Nothing above this number was ever on its way.
+    tried: u64,
     /// On its way on the link at hand: the message, its number and its size.
     in_flight: BTreeMap<String, (u64, usize)>,
     bytes: usize,
@@ -33,6 +35,7 @@ impl Outbox {
     pub(super) fn load(load: &OutboxLoad) -> Self {
         Self {
             last_seq: load.last_seq,
+            tried: load.last_seq,
             waiting: load.waiting,
             oldest: load.oldest,
             ..Self::default()
@@ -192,6 +195,7 @@ impl Hub {
             return;
         };
         outbox.sent_to = row.seq;
+        outbox.tried = outbox.tried.max(row.seq);
         outbox.bytes += row.text.len();
         outbox
             .in_flight
@@ -383,7 +387,8 @@ impl Hub {
                     break;
                 }
                 for row in old {
-                    self.expire_one(t, &peer, &row)?;
+                    let why = "its hub was not reached for 30 days.";
+                    self.give_up(t, &peer, &row, why, None)?;
                 }
             }
         }
@@ -391,16 +396,16 @@ impl Hub {
         self.write_lazily(t, Write::ForgetOutgoing { before })
     }
 
-    fn expire_one(
+    /// Gives up a message that waits for another hub. Its sender is told: by the refusal, where
+    /// there is one and it still waits for its answer, else by a message.
+    pub(super) fn give_up(
         &mut self,
         t: &mut Turn<'_, impl Store>,
         peer: &PeerId,
         row: &OutgoingRow,
+        why: &str,
+        refusal: Option<Refusal>,
     ) -> Done {
-        let text = format!(
-            "Your message {} to \"{}\" was given up: its hub was not reached for 30 days.",
-            row.msg_id, row.to
-        );
         self.write(
             t,
             Write::MarkOutgoing {
@@ -408,7 +413,7 @@ impl Hub {
                 acked: Some(t.now),
                 state: DeliveryState::Outbox,
                 ts: t.now,
-                detail: Some("Given up: the hub was not reached for 30 days.".into()),
+                detail: Some(format!("Given up: {why}")),
                 refused: true,
             },
         )?;
@@ -418,7 +423,26 @@ impl Hub {
                 outbox.bytes = outbox.bytes.saturating_sub(bytes);
             }
         }
+        let told = refusal.is_some_and(|refusal| {
+            let word = Some(refusal);
+            self.tell_waiting(t, &row.msg_id, DeliveryState::Outbox, None, word, false)
+        });
+        if told {
+            return Ok(());
+        }
+        let text = format!(
+            "Your message {} to \"{}\" was given up: {why}",
+            row.msg_id, row.to
+        );
         self.tell_sender(t, row, text)
+    }
+}
+
+impl Mesh {
+    /// Returns whether a message that was not acknowledged may have arrived.
+    pub(super) fn may_be_there(&self, peer: &PeerId, seq: u64) -> bool {
+        let outbox = self.outboxes.get(peer);
+        outbox.is_some_and(|outbox| seq <= outbox.tried)
     }
 }
 

@@ -134,7 +134,7 @@ impl Publishing {
     }
 
     /// Forgets an author that does not belong to the mesh any more.
-    fn forget(&mut self, peer: &PeerId) {
+    pub(super) fn forget(&mut self, peer: &PeerId) {
         self.authors.remove(peer);
         self.open.remove(peer);
     }

@@ -1,136 +1,13 @@
-//! Who belongs to the mesh: a chain of signed admissions from its first hub.
+//! Who belongs to the mesh: roster entries that are made here, come in and are handed on.
 
 use crate::hub::{Done, Turn};
 use crate::mesh::LinkId;
 use crate::mesh::links::Stage;
+use crate::mesh::membership::{Added, CHUNK};
 use crate::{Effect, Hub, MeshEffect, Store, Write};
+use ecorelay_protocol::PeerId;
 use ecorelay_protocol::link::{Admission, Frame, Refuse, RefuseCode, Signed};
-use ecorelay_protocol::{PeerId, from_cbor, limits};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Roster entries of one frame.
-const CHUNK: usize = 64;
-
-/// The roster with what follows from it.
-#[derive(Debug, Default)]
-pub(super) struct Roster {
-    root: Option<PeerId>,
-    entries: BTreeMap<(PeerId, bool), (Admission, Signed)>,
-    /// Everyone the chain of admissions reaches.
-    admitted: BTreeSet<PeerId>,
-    revoked: BTreeSet<PeerId>,
-}
-
-impl Roster {
-    /// Returns the roster that was stored; its signatures were checked before that.
-    pub(super) fn load(root: Option<&PeerId>, stored: &[Signed]) -> Self {
-        let mut roster = Self {
-            root: root.cloned(),
-            ..Self::default()
-        };
-        for signed in stored {
-            if let Ok(admission) = from_cbor::<Admission>(&signed.payload.0) {
-                roster.put(admission, signed.clone());
-            }
-        }
-        roster.derive();
-        roster
-    }
-
-    pub(super) fn is_member(&self, peer: &PeerId) -> bool {
-        self.admitted.contains(peer) && !self.revoked.contains(peer)
-    }
-
-    pub(super) fn is_revoked(&self, peer: &PeerId) -> bool {
-        self.revoked.contains(peer)
-    }
-
-    pub(super) fn members(&self) -> impl Iterator<Item = &PeerId> {
-        self.admitted.difference(&self.revoked)
-    }
-
-    pub(super) fn revoked(&self) -> impl Iterator<Item = &PeerId> {
-        self.revoked.iter()
-    }
-
-    /// Returns about whom there are entries, and whether they revoke.
-    pub(super) fn keys(&self) -> Vec<(PeerId, bool)> {
-        self.entries.keys().cloned().collect()
-    }
-
-    /// Returns the admissions that lead from the first hub of the mesh to this one, in that order.
-    pub(super) fn chain(&self, peer: &PeerId) -> Vec<Signed> {
-        let mut chain = Vec::new();
-        let mut at = peer;
-        while self.root.as_ref() != Some(at)
-            && chain.len() < CHUNK
-            && let Some((_, signed)) = self.entries.get(&(at.clone(), false))
-        {
-            chain.push(signed.clone());
-            at = &signed.by;
-        }
-        chain.reverse();
-        chain
-    }
-
-    /// Returns the entries that are not in `keys`, each behind the admission of its author: they
-    /// go out in several frames, and count only in that order.
-    pub(super) fn missing(&self, keys: &[(PeerId, bool)]) -> Vec<Signed> {
-        let keys: BTreeSet<_> = keys.iter().collect();
-        let mut known: BTreeSet<&PeerId> = self.root.iter().collect();
-        let mut left: Vec<_> = self.entries.iter().collect();
-        let mut missing = Vec::new();
-        loop {
-            let before = left.len();
-            left.retain(|(key, (_, signed))| {
-                let counts = known.contains(&signed.by);
-                if counts {
-                    if !key.1 {
-                        known.insert(&key.0);
-                    }
-                    if !keys.contains(key) {
-                        missing.push(signed.clone());
-                    }
-                }
-                !counts
-            });
-            if left.is_empty() || left.len() == before {
-                return missing;
-            }
-        }
-    }
-
-    fn put(&mut self, admission: Admission, signed: Signed) {
-        let key = (admission.subject.clone(), admission.revoked);
-        self.entries.insert(key, (admission, signed));
-    }
-
-    /// Works out who is admitted and who is revoked; entries that count for nothing are dropped.
-    fn derive(&mut self) {
-        self.admitted = self.root.iter().cloned().collect();
-        loop {
-            let reached: Vec<PeerId> = self
-                .entries
-                .values()
-                .filter(|(a, signed)| {
-                    !a.revoked
-                        && self.admitted.contains(&signed.by)
-                        && !self.admitted.contains(&a.subject)
-                })
-                .map(|(a, _)| a.subject.clone())
-                .collect();
-            if reached.is_empty() {
-                break;
-            }
-            self.admitted.extend(reached);
-        }
-        let admitted = &self.admitted;
-        self.entries
-            .retain(|_, (_, signed)| admitted.contains(&signed.by));
-        let revoked = self.entries.keys().filter(|(_, revoked)| *revoked);
-        self.revoked = revoked.map(|(subject, _)| subject.clone()).collect();
-    }
-}
+use std::collections::BTreeSet;
 
 impl Hub {
     /// Makes a roster entry in this hub's name and spreads it.
@@ -141,30 +18,88 @@ impl Hub {
     ) -> Done<Signed> {
         let keys = &self.keys;
         let signed = Signed::new(keys.peer_id().clone(), &admission, |m| keys.sign(m));
-        self.put_admission(t, admission, signed.clone())?;
+        self.put_roster(t, vec![(admission, signed.clone())])?;
         self.spread_roster(t, None, vec![signed.clone()]);
         Ok(signed)
     }
 
-    fn put_admission(
+    /// Adds entries of this mesh whose signatures were checked, in whatever order they are, and
+    /// returns those that are new.
+    pub(super) fn put_roster(
         &mut self,
         t: &mut Turn<'_, impl Store>,
-        admission: Admission,
-        signed: Signed,
-    ) -> Done {
-        self.write(
-            t,
-            Write::PutRoster {
+        entries: Vec<(Admission, Signed)>,
+    ) -> Done<Vec<Signed>> {
+        let (mut waiting, mut fresh) = (entries, Vec::new());
+        // An entry counts once the hub that signed it is known, in whatever order they come.
+        loop {
+            let before = waiting.len();
+            for (admission, signed) in std::mem::take(&mut waiting) {
+                match self.add_roster_entry(t, &admission, &signed)? {
+                    Added::Fresh => fresh.push(signed),
+                    Added::Unknown => waiting.push((admission, signed)),
+                    Added::Known | Added::Full => {}
+                }
+            }
+            if waiting.is_empty() || waiting.len() == before {
+                break;
+            }
+        }
+        if !fresh.is_empty() {
+            self.mesh.roster.derive();
+            self.peers_changed(t);
+        }
+        Ok(fresh)
+    }
+
+    fn add_roster_entry(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        admission: &Admission,
+        signed: &Signed,
+    ) -> Done<Added> {
+        let roster = &mut self.mesh.roster;
+        let mut added = roster.add(admission.clone(), signed.clone());
+        if added == Added::Full {
+            for (subject, revoked, by) in self.mesh.roster.drop_void() {
+                let write = Write::DeleteRoster {
+                    subject,
+                    revoked,
+                    by,
+                };
+                self.write(t, write)?;
+            }
+            let roster = &mut self.mesh.roster;
+            added = roster.add(admission.clone(), signed.clone());
+        }
+        if added == Added::Fresh {
+            let write = Write::PutRoster {
                 subject: admission.subject.clone(),
                 revoked: admission.revoked,
                 entry: Box::new(signed.clone()),
-            },
-        )?;
-        self.mesh.roster.root = self.mesh.row.as_ref().map(|row| row.root.clone());
-        self.mesh.roster.put(admission, signed);
-        self.mesh.roster.derive();
-        self.peers_changed(t);
-        Ok(())
+            };
+            self.write(t, write)?;
+        }
+        Ok(added)
+    }
+
+    /// Returns the entries of this mesh among these, or `None` if one is not signed by its
+    /// author.
+    pub(super) fn open_roster(&self, entries: Vec<Signed>) -> Option<Vec<(Admission, Signed)>> {
+        let root = self.mesh.row.as_ref().map(|row| &row.root);
+        let mut opened = Vec::new();
+        for signed in entries {
+            if self.mesh.roster.contains(&signed.digest()) {
+                continue;
+            }
+            let keys = &self.keys;
+            let admission = signed.open::<Admission>(|by, m, s| keys.verify(by, m, s));
+            let admission = admission.ok()?;
+            if Some(&admission.root) == root {
+                opened.push((admission, signed));
+            }
+        }
+        Some(opened)
     }
 
     /// Takes in roster entries; those that are not valid are skipped.
@@ -178,43 +113,21 @@ impl Hub {
             self.bad_frame(t, from, "more roster entries than fit a frame");
             return Ok(());
         }
-        let Some(root) = self.mesh.row.as_ref().map(|row| row.root.clone()) else {
+        if self.mesh.row.is_none() {
+            return Ok(());
+        }
+        let Some(mut opened) = self.open_roster(entries) else {
+            self.bad_frame(t, from, "a roster entry that its author did not sign");
             return Ok(());
         };
-        let mut waiting: Vec<(Admission, Signed)> = Vec::new();
-        for signed in entries {
-            let keys = &self.keys;
-            let opened = signed.open::<Admission>(|by, m, s| keys.verify(by, m, s));
-            match opened {
-                Ok(admission) if admission.root == root => waiting.push((admission, signed)),
-                Ok(_) => {}
-                Err(_) => {
-                    self.bad_frame(t, from, "a roster entry that its author did not sign");
-                    return Ok(());
-                }
-            }
+        let accepted = |link: &super::Link| link.stage == Stage::Accepted;
+        if !self.mesh.links.get(&from).is_some_and(accepted) {
+            // A stranger may show how it was let in, and not fill the roster with what a revoked
+            // hub signs for it.
+            let roster = &self.mesh.roster;
+            opened.retain(|(admission, signed)| !roster.is_void(admission, &signed.by));
         }
-        let mut fresh = Vec::new();
-        // An entry counts once the hub that signed it does, in whatever order they come.
-        loop {
-            let before = waiting.len();
-            for (admission, signed) in std::mem::take(&mut waiting) {
-                let key = (admission.subject.clone(), admission.revoked);
-                if self.mesh.roster.entries.contains_key(&key) {
-                    continue;
-                }
-                let counts = self.mesh.roster.admitted.contains(&signed.by) || signed.by == root;
-                if !counts {
-                    waiting.push((admission, signed));
-                } else if self.mesh.roster.entries.len() < 2 * limits::HUBS {
-                    fresh.push(signed.clone());
-                    self.put_admission(t, admission, signed)?;
-                }
-            }
-            if waiting.is_empty() || waiting.len() == before {
-                break;
-            }
-        }
+        let fresh = self.put_roster(t, opened)?;
         if !fresh.is_empty() {
             self.spread_roster(t, Some(from), fresh);
             self.membership_changed(t)?;
@@ -223,7 +136,7 @@ impl Hub {
     }
 
     /// Sends roster entries to every hub that said hello but the one they came from.
-    fn spread_roster(
+    pub(super) fn spread_roster(
         &mut self,
         t: &mut Turn<'_, impl Store>,
         from: Option<LinkId>,
@@ -242,7 +155,7 @@ impl Hub {
     }
 
     /// Looks at every link again: hubs may have been admitted or revoked.
-    fn membership_changed(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
+    pub(super) fn membership_changed(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
         if self.mesh.is_admitted()
             && let Some(row) = &mut self.mesh.row
             && row.ticket.take().is_some()
@@ -275,6 +188,7 @@ impl Hub {
                 self.accept_waiting(t, link)?;
             }
         }
+        self.revocations_followed(t)?;
         self.status_changed(t);
         Ok(())
     }

@@ -118,7 +118,7 @@ impl Hub {
         };
         let started = self.config.started;
         match &self.mesh.row {
-            Some(row) if row.psk != *key => self.mesh.troubles.raise(
+            Some(row) if row.psk != *key && !row.former_keys.contains(key) => self.mesh.troubles.raise(
                 "mesh_key_differs",
                 "",
                 "mesh.key is not the key with which this hub joined its mesh: the other hubs will not let it in.",

@@ -50,8 +50,22 @@ impl Hub {
             "admitted": self.mesh.is_admitted(),
             "joining": row.ticket.is_some(),
             "epoch": self.mesh.epoch,
+            "generation": row.generation,
+            "changing_key": self.mesh.change_due.is_some(),
+            "revoked": self.revoked_view(),
             "addresses": self.mesh.listening,
         })
+    }
+
+    /// Returns the hubs that were revoked and are not forgotten.
+    fn revoked_view(&self) -> Vec<Value> {
+        let revoked = self.mesh.roster.revoked();
+        revoked
+            .filter_map(|peer| {
+                let row = &self.mesh.hubs.get(peer)?.row;
+                Some(json!({ "hub_id": row.hub_id, "peer_id": peer, "label": row.label }))
+            })
+            .collect()
     }
 
     /// Returns the other hubs of the mesh, as `status` shows them.
@@ -80,6 +94,8 @@ impl Hub {
                 json!({
                     "hub_id": self.hub_name(peer),
                     "peer_id": peer,
+                    "label": known.and_then(|known| known.row.label.as_ref()),
+                    "policy": known.map(|known| known.row.policy).unwrap_or_default(),
                     "state": state,
                     "address": link.map(|link| &link.address),
                     "rtt_ms": link.and_then(|link| link.round_trip).map(|us| us as f64 / 1_000.0),

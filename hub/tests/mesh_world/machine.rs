@@ -30,6 +30,8 @@ pub struct Outcome {
     pub failed: bool,
     /// The hub died in it.
     pub died: bool,
+    /// The key in use is another now: all links end.
+    pub key_changed: bool,
 }
 
 /// A clock that runs by itself: its own offset, its own pace; within one life of its hub it
@@ -357,7 +359,10 @@ impl Machine {
                     }
                     self.peers = Some(peers);
                 }
-                Effect::Mesh(MeshEffect::Key(key)) => self.key = Some(key),
+                Effect::Mesh(MeshEffect::Key(key)) => {
+                    let before = self.key.replace(key);
+                    outcome.key_changed |= before.is_some() && before != self.key;
+                }
                 Effect::Mesh(effect) => outcome.mesh.push(effect),
                 Effect::Pairing(_) => {}
                 Effect::Stop => unreachable!("nobody stops a hub here"),

@@ -270,6 +270,10 @@ impl Mesh {
         }
         if outcome.died {
             self.has_died(at);
+        } else if outcome.key_changed {
+            for (wire, side) in self.wires_of(at) {
+                self.close(wire, side, "the key was changed");
+            }
         } else if outcome.failed {
             for (wire, side) in self.wires_of(at) {
                 self.close(wire, side, "the store failed");
@@ -631,6 +635,7 @@ pub fn kind_of(frame: &Frame) -> &'static str {
         Frame::Publications(_) => "publications",
         Frame::GroupVersions(_) => "group_versions",
         Frame::GroupOps(_) => "group_ops",
+        Frame::Rekey(_) => "rekey",
         Frame::Ping(_) => "ping",
         Frame::Pong(_) => "pong",
         Frame::Unknown(_) => "unknown",

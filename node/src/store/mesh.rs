@@ -4,14 +4,14 @@ use super::SqliteStore;
 use super::rows::{damaged, int, number, signed, word};
 use ecorelay_hub::{HubRow, MeshRow, StoreError};
 use ecorelay_protocol::link::Signed;
-use ecorelay_protocol::{PeerId, Psk, to_cbor};
+use ecorelay_protocol::{HubPolicy, PeerId, Psk, to_cbor};
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 
 impl SqliteStore {
     pub(super) fn put_mesh(&self, row: &MeshRow) -> Result<(), StoreError> {
         self.run(
-            "INSERT OR REPLACE INTO mesh VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT OR REPLACE INTO mesh VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 row.root.as_str(),
                 row.psk.bytes(),
@@ -20,13 +20,21 @@ impl SqliteStore {
                 int(row.epoch),
                 row.ticket,
                 row.addresses.join("\n"),
+                int(row.generation),
+                row.rekey.as_ref().map(to_cbor),
+                row.former_keys
+                    .iter()
+                    .flat_map(Psk::bytes)
+                    .copied()
+                    .collect::<Vec<u8>>(),
             ],
         )
     }
 
     pub(super) fn mesh(&self) -> Result<Option<MeshRow>, StoreError> {
         self.one(
-            "SELECT root, psk, since, hub_id, epoch, ticket, addresses FROM mesh",
+            "SELECT root, psk, since, hub_id, epoch, ticket, addresses, generation, rekey, former_keys
+             FROM mesh",
             [],
             |row| {
                 Ok(MeshRow {
@@ -37,6 +45,9 @@ impl SqliteStore {
                     epoch: number(row, 4)?,
                     ticket: row.get(5)?,
                     addresses: lines(row, 6)?,
+                    generation: number(row, 7)?,
+                    rekey: maybe_signed(row, 8)?,
+                    former_keys: psks(row, 9)?,
                 })
             },
         )
@@ -44,7 +55,7 @@ impl SqliteStore {
 
     pub(super) fn put_hub(&self, row: &HubRow) -> Result<(), StoreError> {
         self.run(
-            "INSERT OR REPLACE INTO hubs VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO hubs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 row.peer.as_str(),
                 row.hub_id.as_str(),
@@ -52,6 +63,8 @@ impl SqliteStore {
                 int(row.epoch),
                 int(row.last_seen),
                 row.entry.as_ref().map(to_cbor),
+                row.label,
+                policy_number(row.policy),
             ],
         )
     }
@@ -59,20 +72,19 @@ impl SqliteStore {
     /// Returns all hubs, ordered by their keys.
     pub(super) fn hubs(&self) -> Result<Vec<HubRow>, StoreError> {
         self.all(
-            "SELECT peer, hub_id, since, epoch, last_seen, entry FROM hubs ORDER BY peer",
+            "SELECT peer, hub_id, since, epoch, last_seen, entry, label, policy FROM hubs
+             ORDER BY peer",
             [],
             |row| {
-                let entry = match row.get_ref(5)? {
-                    ValueRef::Null => None,
-                    _ => Some(signed(row, 5)?),
-                };
                 Ok(HubRow {
                     peer: word(row, 0)?,
                     hub_id: word(row, 1)?,
                     since: number(row, 2)?,
                     epoch: number(row, 3)?,
                     last_seen: number(row, 4)?,
-                    entry,
+                    entry: maybe_signed(row, 5)?,
+                    label: row.get(6)?,
+                    policy: policy(row, 7)?,
                 })
             },
         )
@@ -85,15 +97,27 @@ impl SqliteStore {
         entry: &Signed,
     ) -> Result<(), StoreError> {
         self.run(
-            "INSERT OR REPLACE INTO roster VALUES (?1, ?2, ?3)",
-            params![subject.as_str(), revoked, to_cbor(entry)],
+            "INSERT OR REPLACE INTO roster VALUES (?1, ?2, ?3, ?4)",
+            params![subject.as_str(), revoked, entry.by.as_str(), to_cbor(entry)],
+        )
+    }
+
+    pub(super) fn delete_roster(
+        &self,
+        subject: &PeerId,
+        revoked: bool,
+        by: &PeerId,
+    ) -> Result<(), StoreError> {
+        self.run(
+            "DELETE FROM roster WHERE subject = ?1 AND revoked = ?2 AND author = ?3",
+            params![subject.as_str(), revoked, by.as_str()],
         )
     }
 
     /// Returns the roster, ordered by the hubs it is about.
     pub(super) fn roster(&self) -> Result<Vec<Signed>, StoreError> {
         self.all(
-            "SELECT entry FROM roster ORDER BY subject, revoked",
+            "SELECT entry FROM roster ORDER BY subject, revoked, author",
             [],
             |row| signed(row, 0),
         )
@@ -104,6 +128,40 @@ fn psk(row: &Row<'_>, column: usize) -> rusqlite::Result<Psk> {
     let bytes = row.get_ref(column)?.as_blob()?;
     let bytes = bytes.try_into().map_err(|_| damaged(column, "not a key"))?;
     Ok(Psk::new(bytes))
+}
+
+/// Returns keys that stand one behind the other.
+fn psks(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Psk>> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    let (keys, rest) = bytes.as_chunks::<32>();
+    if !rest.is_empty() {
+        return Err(damaged(column, "not keys"));
+    }
+    Ok(keys.iter().map(|key| Psk::new(*key)).collect())
+}
+
+fn maybe_signed(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Signed>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => signed(row, column).map(Some),
+    }
+}
+
+fn policy_number(policy: HubPolicy) -> u8 {
+    match policy {
+        HubPolicy::Normal => 0,
+        HubPolicy::NotUrgent => 1,
+        HubPolicy::Quiet => 2,
+    }
+}
+
+fn policy(row: &Row<'_>, column: usize) -> rusqlite::Result<HubPolicy> {
+    match row.get::<_, u8>(column)? {
+        0 => Ok(HubPolicy::Normal),
+        1 => Ok(HubPolicy::NotUrgent),
+        2 => Ok(HubPolicy::Quiet),
+        _ => Err(damaged(column, "not a policy")),
+    }
 }
 
 /// Returns a list that stands one item a line. A multiaddr has no line break in it.

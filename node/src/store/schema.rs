@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i64 = 0x4563_526C;
 /// The schema this program writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-pub(super) const MIGRATIONS: [&str; 5] = [
+pub(super) const MIGRATIONS: [&str; 6] = [
     "
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -225,6 +225,26 @@ CREATE TABLE group_hubs (
     texts    INTEGER NOT NULL,
     PRIMARY KEY (group_id, hub)
 ) WITHOUT ROWID;
+",
+    // Hubs can be revoked, and the mesh's key changed. Several hubs may say the same of one, so an
+    // entry's author belongs to its key; entries from before stand under none ('').
+    "
+ALTER TABLE mesh ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE mesh ADD COLUMN rekey BLOB;
+ALTER TABLE mesh ADD COLUMN former_keys BLOB NOT NULL DEFAULT x'';
+ALTER TABLE hubs ADD COLUMN label TEXT;
+ALTER TABLE hubs ADD COLUMN policy INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE roster RENAME TO roster_5;
+CREATE TABLE roster (
+    subject TEXT NOT NULL,
+    revoked INTEGER NOT NULL,
+    author  TEXT NOT NULL,
+    entry   BLOB NOT NULL,
+    PRIMARY KEY (subject, revoked, author)
+) WITHOUT ROWID;
+INSERT INTO roster SELECT subject, revoked, '', entry FROM roster_5;
+DROP TABLE roster_5;
 ",
 ];
 

@@ -9,7 +9,7 @@ use ecorelay_hub::{
 };
 use ecorelay_protocol::link::Signed;
 use ecorelay_protocol::{
-    Address, Bytes, DeliveryState, GroupEntryType, MessageKind, PeerId, Psk, PushResult,
+    Address, Bytes, DeliveryState, GroupEntryType, HubPolicy, MessageKind, PeerId, Psk, PushResult,
 };
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -129,6 +129,7 @@ enum Step {
     PutHub(u8, u8),
     DeleteHub(u8),
     PutRoster(u8, u8),
+    DeleteRoster(u8, u8),
     ClearRoster,
     AppendOutgoing(u8, u8),
     MarkOutgoing(u8, u8),
@@ -168,6 +169,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (n(), n()).prop_map(|(a, b)| PutHub(a, b)),
         1 => n().prop_map(DeleteHub),
         2 => (n(), n()).prop_map(|(a, b)| PutRoster(a, b)),
+        1 => (n(), n()).prop_map(|(a, b)| DeleteRoster(a, b)),
         1 => Just(ClearRoster),
         8 => (n(), n()).prop_map(|(a, b)| AppendOutgoing(a, b)),
         8 => (n(), n()).prop_map(|(a, b)| MarkOutgoing(a, b)),
@@ -376,6 +378,9 @@ fn write_of(step: &Step, reference: &mut MemoryStore, ids: &mut usize) -> Option
             addresses: (0..n % 3)
                 .map(|i| format!("/ip4/10.0.0.{i}/tcp/4001"))
                 .collect(),
+            generation: u64::from(n / 2),
+            rekey: (n % 4 == 0).then(|| signed(n)),
+            former_keys: (0..n % 5).map(|i| Psk::new([i; 32])).collect(),
         })),
         Step::PutHub(p, n) => Write::PutHub(Box::new(HubRow {
             peer: peer(p),
@@ -384,12 +389,19 @@ fn write_of(step: &Step, reference: &mut MemoryStore, ids: &mut usize) -> Option
             epoch: u64::from(n) * 3,
             entry: (n % 3 > 0).then(|| signed(n)),
             last_seen: n.into(),
+            label: (n % 2 == 0).then(|| format!("label {n}")),
+            policy: [HubPolicy::Normal, HubPolicy::NotUrgent, HubPolicy::Quiet][usize::from(n % 3)],
         })),
         Step::DeleteHub(p) => Write::DeleteHub(peer(p)),
         Step::PutRoster(p, n) => Write::PutRoster {
             subject: peer(p),
             revoked: n % 3 == 0,
             entry: Box::new(signed(n)),
+        },
+        Step::DeleteRoster(p, n) => Write::DeleteRoster {
+            subject: peer(p),
+            revoked: n % 3 == 0,
+            by: signed(n).by,
         },
         Step::ClearRoster => Write::ClearRoster,
         Step::AppendOutgoing(p, n) => {

@@ -57,6 +57,11 @@ impl SqliteStore {
                 revoked,
                 entry,
             } => self.put_roster(&subject, revoked, &entry),
+            Write::DeleteRoster {
+                subject,
+                revoked,
+                by,
+            } => self.delete_roster(&subject, revoked, &by),
             Write::ClearRoster => self.run("DELETE FROM roster", []),
             Write::AppendOutgoing(row) => self.append_outgoing(&row),
             Write::MarkOutgoing {

@@ -111,6 +111,9 @@ frames! {
     17 Ping(u64),
     /// Answers a heartbeat with its value.
     18 Pong(u64),
+    /// A new key of the mesh, a [`super::Rekey`]; or, in answer to one, that the sender has it on
+    /// disk.
+    20 Rekey(Signed),
 }
 
 struct FrameVisitor;

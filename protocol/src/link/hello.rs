@@ -1,7 +1,7 @@
 //! How a link begins.
 
 use super::{EntryVersion, Published, Signable, Signed};
-use crate::{HubId, PeerId};
+use crate::{Bytes, HubId, PeerId};
 use serde::{Deserialize, Serialize};
 
 /// The first frame of each side.
@@ -82,8 +82,8 @@ pub enum RefuseCode {
 /// What a hub has, so that the other can send what is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sync {
-    /// The subjects of the roster, and whether they are revoked.
-    pub roster: Vec<(PeerId, bool)>,
+    /// The roster: the [`Signed::digest`] of each entry.
+    pub roster: Vec<Bytes>,
     /// The directory entries, the sender's own included; or only some of them.
     pub directory: Vec<EntryVersion>,
     /// These are all: what is missing from the lists, the sender does not have.

@@ -4,6 +4,7 @@ use crate::cbor::{CborError, from_cbor, to_cbor};
 use crate::{Bytes, PeerId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// A value and its author's signature. The bytes are never encoded again: they are handed on
 /// as they came.
@@ -39,6 +40,17 @@ impl Signed {
             payload: Bytes(payload),
             signature: Bytes(signature),
         }
+    }
+
+    /// Returns 16 bytes that are others for every other value or author: the first of a SHA-256
+    /// over both.
+    pub fn digest(&self) -> Bytes {
+        let hash = Sha256::new()
+            .chain_update(self.by.as_str())
+            .chain_update([0])
+            .chain_update(&self.payload.0)
+            .finalize();
+        Bytes(hash[..16].to_vec())
     }
 
     /// Returns the value if `verify` says that the signature is the author's.
