@@ -175,7 +175,7 @@ impl NetworkBehaviour for Circuits {
         if let Either::Left(event) = &event {
             match event {
                 HopEvent::ReservationReqReceived { .. } => {
-                    let allowed = self.meshes.may_reserve(&peer, connection);
+                    let allowed = self.meshes.may_reserve(&peer);
                     self.judge("reservation", peer, connection, allowed);
                 }
                 HopEvent::ReservationReqAccepted { .. } => {
@@ -193,7 +193,7 @@ impl NetworkBehaviour for Circuits {
                     ..
                 } => {
                     let to = inbound_circuit_req.dst();
-                    let allowed = self.meshes.may_connect(&peer, connection, &to);
+                    let allowed = self.meshes.may_connect(&peer, &to);
                     self.judge("circuit", peer, connection, allowed);
                 }
                 HopEvent::CircuitReqAccepted {

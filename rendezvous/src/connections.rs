@@ -16,7 +16,6 @@ pub(crate) struct Connection {
     pub(crate) remote: Multiaddr,
     /// To its hub's stream, if it opened one.
     pub(crate) hub: Option<mpsc::Sender<Say>>,
-    pub(crate) entered: bool,
     /// Streams on which it pairs.
     pub(crate) pipes: u32,
     /// Since when it is good for nothing.
@@ -34,7 +33,6 @@ impl Connections {
             origin: Origin::of(&remote),
             remote,
             hub: None,
-            entered: false,
             pipes: 0,
             idle_since: Instant::now(),
         };
@@ -57,11 +55,17 @@ impl Connections {
         }
     }
 
-    /// Returns those that have been good for nothing for so long.
-    pub(crate) fn idle(&self, now: Instant, longest: Duration) -> Vec<ConnectionId> {
+    /// Returns those that have been good for nothing for so long: their hubs have not entered,
+    /// and do not pair.
+    pub(crate) fn idle(
+        &self,
+        entered: impl Fn(&PeerId) -> bool,
+        now: Instant,
+        longest: Duration,
+    ) -> Vec<ConnectionId> {
         let idle = |connection: &Connection| {
-            !connection.entered
-                && connection.pipes == 0
+            connection.pipes == 0
+                && !entered(&connection.peer)
                 && now.saturating_duration_since(connection.idle_since) > longest
         };
         self.0

@@ -383,7 +383,6 @@ impl EventLoop {
         let meshes = &mut self.swarm.behaviour_mut().circuits.meshes;
         match meshes.enter(peer, name, id, origin, namespaces) {
             Ok((other, changed)) => {
-                connection.entered = true;
                 let _ = hub.try_send(Say::Entered);
                 self.metrics.entered.inc();
                 tracing::debug!(%peer, "entered");
@@ -463,7 +462,8 @@ impl EventLoop {
         let connection = connection.and_then(|id| self.connections.get(id));
         match ask {
             Ask::Wait(place, wake, reply) => {
-                let patient = connection.is_some_and(|connection| connection.entered);
+                let meshes = &self.swarm.behaviour().circuits.meshes;
+                let patient = connection.is_some_and(|connection| meshes.is_here(&connection.peer));
                 let waits = self.pipes.wait(pipe, place, wake);
                 let _ = reply.send(waits.map(|()| patient));
             }
@@ -489,7 +489,10 @@ impl EventLoop {
     }
 
     fn on_tick(&mut self) {
-        for id in self.connections.idle(Instant::now(), self.timing.idle) {
+        let meshes = &self.swarm.behaviour().circuits.meshes;
+        let entered = |peer: &PeerId| meshes.is_here(peer);
+        let (now, longest) = (Instant::now(), self.timing.idle);
+        for id in self.connections.idle(entered, now, longest) {
             self.metrics.refuse("idle");
             self.swarm.close_connection(id);
         }

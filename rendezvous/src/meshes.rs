@@ -220,19 +220,23 @@ impl Meshes {
         ]
     }
 
-    /// Returns whether a hub may reserve on this connection.
-    pub(crate) fn may_reserve(&self, peer: &PeerId, connection: ConnectionId) -> bool {
+    /// Returns whether a hub has entered, on any connection.
+    pub(crate) fn is_here(&self, peer: &PeerId) -> bool {
+        self.hubs.contains_key(peer)
+    }
+
+    /// Returns whether a hub may reserve. On which of its connections is not asked: a hub that
+    /// pairs at the same time has several, and libp2p takes any.
+    pub(crate) fn may_reserve(&self, peer: &PeerId) -> bool {
         let Some(hub) = self.hubs.get(peer) else {
             return false;
         };
         let room = |namespace| {
             self.reservations_of_mesh.get(namespace) < self.limits.reservations_per_mesh
         };
-        hub.connection == connection
-            && (self.reservations.contains_key(peer)
-                || (hub.namespaces.iter().all(room)
-                    && self.reservations_of_origin.get(&hub.origin)
-                        < self.limits.reservations_per_ip))
+        self.reservations.contains_key(peer)
+            || (hub.namespaces.iter().all(room)
+                && self.reservations_of_origin.get(&hub.origin) < self.limits.reservations_per_ip)
     }
 
     /// Notes a reservation; one that is renewed counts once.
@@ -260,16 +264,14 @@ impl Meshes {
         }
     }
 
-    /// Returns whether a hub may open a circuit to another on this connection: only within a
-    /// mesh.
-    pub(crate) fn may_connect(&self, from: &PeerId, connection: ConnectionId, to: &PeerId) -> bool {
+    /// Returns whether a hub may open a circuit to another: only within a mesh.
+    pub(crate) fn may_connect(&self, from: &PeerId, to: &PeerId) -> bool {
         let limits = &self.limits;
         let Some(hub) = self.hubs.get(from) else {
             return false;
         };
         let room = |namespace| self.circuits_of_mesh.get(&namespace) < limits.circuits_per_mesh;
-        hub.connection == connection
-            && self.shared(from, to).is_some_and(room)
+        self.shared(from, to).is_some_and(room)
             && self.circuits_of_origin.get(&hub.origin) < limits.circuits_per_ip
             && [from, to]
                 .iter()
