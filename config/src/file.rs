@@ -10,6 +10,9 @@ const WS_PORT: u16 = 19_736;
 /// Where the hub listens for other hubs when nobody says.
 const LISTEN: &str = "/ip4/0.0.0.0/tcp/0";
 
+/// Most addresses that a person may add to those the hub finds itself.
+const EXTERNAL: usize = 8;
+
 /// As much of a wrong line is repeated, in characters.
 const LINE_CHARS: usize = 80;
 
@@ -38,6 +41,9 @@ pub struct MeshSettings {
     pub listen: Vec<String>,
     /// Find hubs on the local network, and be found. `ECORELAY_MDNS` (0 or 1) wins.
     pub mdns: bool,
+    /// Multiaddrs at which others reach this hub and that it cannot find out itself: of a router
+    /// that passes a port on, or of a host whose public address is not its own. At most 8.
+    pub external_addresses: Vec<String>,
 }
 
 impl Default for MeshSettings {
@@ -45,6 +51,7 @@ impl Default for MeshSettings {
         Self {
             listen: vec![LISTEN.into()],
             mdns: true,
+            external_addresses: Vec::new(),
         }
     }
 }
@@ -182,6 +189,18 @@ impl Config {
                 "mesh.listen needs an address, such as \"{LISTEN}\""
             )));
         }
+        let external = &config.mesh.external_addresses;
+        if external.len() > EXTERNAL {
+            return Err(invalid(format!(
+                "mesh.external_addresses has more than {EXTERNAL} addresses"
+            )));
+        }
+        let fits = |at: &&String| at.starts_with('/') && at.len() <= limits::MULTIADDR_CHARS;
+        if let Some(wrong) = external.iter().find(|at| !fits(at)) {
+            return Err(invalid(format!(
+                "mesh.external_addresses: \"{wrong}\" is no multiaddr, such as \"/ip4/203.0.113.7/tcp/4711\""
+            )));
+        }
         let l = &config.limits;
         for (name, value, least, most) in [
             ("mailbox_unread", l.mailbox_unread, 1, 100_000),
@@ -212,6 +231,7 @@ mod tests {
             ("[limits]\nsessions = 0", "sessions"),
             ("[mesh]\nport = 1", "port"),
             ("[mesh]\nlisten = []", "mesh.listen"),
+            ("[mesh]\nexternal_addresses = [\"here:1\"]", "here:1"),
         ] {
             let error = Config::parse(text, "config.toml").unwrap_err().to_string();
             assert!(error.contains(word), "{error}");

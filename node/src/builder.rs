@@ -103,6 +103,7 @@ impl NodeBuilder {
             identity: identity.clone(),
             key: dir.mesh_key(),
             listen: self.config.mesh.listen.clone(),
+            external: self.config.mesh.external_addresses.clone(),
             mdns: self.config.mesh.mdns,
         };
         let mesh_key = MeshKeeper::stored_key(&mesh)?;

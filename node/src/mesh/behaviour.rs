@@ -3,6 +3,8 @@
 use super::config::{MeshConfig, MeshError};
 use super::gate::Gate;
 use super::gossip::{self, Gossip};
+use super::one_path::OnePath;
+use super::rendezvous::{Hops, HubsOnly, ServerStreams};
 use super::streams::LinkStreams;
 use ecorelay_protocol::limits::HUBS;
 use libp2p::allow_block_list::{self, BlockedPeers};
@@ -10,13 +12,13 @@ use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::gossipsub::IdentTopic;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{identify, mdns};
+use libp2p::{dcutr, identify, mdns};
 use std::time::Duration;
 
 /// Handshakes at a time with hubs that dialled; each takes seconds at most.
 const PENDING_IN: u32 = 64;
 /// Handshakes at a time with hubs that were dialled.
-pub(super) const PENDING_OUT: u32 = 32;
+pub(super) const PENDING_OUT: u32 = 64;
 /// Connections with one hub: one is kept, others come up when both dial at once or one of them
 /// has lost the first.
 const PER_HUB: u32 = 4;
@@ -37,10 +39,14 @@ pub(super) struct Behaviour {
     pub(super) blocked: allow_block_list::Behaviour<BlockedPeers>,
     /// Keeps one connection per hub.
     pub(super) gate: Gate,
+    /// Streams with rendezvous servers.
+    pub(super) servers: ServerStreams,
     /// One stream per connection, for everything one hub says to another.
-    pub(super) streams: LinkStreams,
+    pub(super) streams: HubsOnly<LinkStreams>,
+    /// From a connection through a server to a direct one.
+    pub(super) punch: HubsOnly<Toggle<dcutr::Behaviour>>,
     /// Rooms and broadcasts, to all hubs.
-    pub(super) gossip: Gossip,
+    pub(super) gossip: HubsOnly<OnePath<Gossip>>,
     /// Says which program this is, and nothing of addresses: those are in the directory.
     pub(super) identify: identify::Behaviour,
     /// Finds hubs on the local network.
@@ -48,7 +54,12 @@ pub(super) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(super) fn new(config: &MeshConfig, topic: &IdentTopic) -> Result<Self, MeshError> {
+    pub(super) fn new(
+        config: &MeshConfig,
+        topic: &IdentTopic,
+        servers: ServerStreams,
+        hops: &Hops,
+    ) -> Result<Self, MeshError> {
         let keypair = config.identity.keypair();
         let public = keypair.public();
         let limits = ConnectionLimits::default()
@@ -76,12 +87,18 @@ impl Behaviour {
             mdns.inspect_err(|error| tracing::warn!(%error, "no discovery on the local network"))
                 .ok()
         });
+        let gossip = gossip::gossip(keypair, topic, &config.timing).map_err(MeshError::Setup)?;
+        let punch = config
+            .punch
+            .then(|| dcutr::Behaviour::new(public.to_peer_id()));
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits),
             blocked: allow_block_list::Behaviour::default(),
-            gate: Gate::new(public.to_peer_id(), &config.timing),
-            streams: LinkStreams::default(),
-            gossip: gossip::gossip(keypair, topic, &config.timing).map_err(MeshError::Setup)?,
+            gate: Gate::new(public.to_peer_id(), hops, &config.timing),
+            servers,
+            streams: HubsOnly::new(LinkStreams::default(), hops),
+            punch: HubsOnly::new(punch.into(), hops),
+            gossip: HubsOnly::new(OnePath::new(gossip), hops),
             identify: identify::Behaviour::new(identify),
             mdns: mdns.into(),
         })

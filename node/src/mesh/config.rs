@@ -13,8 +13,12 @@ pub(crate) struct MeshConfig {
     pub(crate) psk: Psk,
     /// Multiaddrs to listen on; none means every interface, at ports the system chooses.
     pub(crate) listen: Vec<String>,
+    /// Multiaddrs at which others reach this hub and that it cannot know of itself.
+    pub(crate) external: Vec<String>,
     /// Whether to find hubs on the local network, and to be found.
     pub(crate) mdns: bool,
+    /// Whether hubs that are connected through a server try to get through to each other.
+    pub(crate) punch: bool,
     /// Deadlines and intervals.
     pub(crate) timing: Timing,
 }
@@ -42,6 +46,12 @@ pub(crate) struct Timing {
     pub(crate) retry: Duration,
     /// The longest wait between retries.
     pub(crate) retry_most: Duration,
+    /// A hub is dialled through a server this long after its own addresses.
+    pub(crate) head_start: Duration,
+    /// How often a rendezvous server is asked for a sign of life.
+    pub(crate) server_ping: Duration,
+    /// A rendezvous server is given up when nothing came from it for this long.
+    pub(crate) server_dead: Duration,
 }
 
 impl Default for Timing {
@@ -55,6 +65,9 @@ impl Default for Timing {
             yield_dial: Duration::from_secs(2),
             retry: Duration::from_millis(500),
             retry_most: Duration::from_secs(30),
+            head_start: Duration::from_millis(300),
+            server_ping: Duration::from_secs(15),
+            server_dead: Duration::from_secs(45),
         }
     }
 }

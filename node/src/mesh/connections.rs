@@ -2,6 +2,7 @@
 
 use super::names;
 use super::queue::LinkQueue;
+use super::rendezvous::is_relayed;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{HashMap, VecDeque};
@@ -18,7 +19,9 @@ pub(super) struct Connection {
     pub(super) peer: PeerId,
     /// The other end, a multiaddr.
     pub(super) address: String,
-    /// Its machine.
+    /// It goes through a server.
+    pub(super) relayed: bool,
+    /// Its machine; of a relayed one it is not known.
     host: Multiaddr,
     since: Instant,
     /// It is to be closed, or has lost its link: it no longer counts.
@@ -51,10 +54,16 @@ impl Connections {
         address: &Multiaddr,
         now: Instant,
     ) {
+        let relayed = is_relayed(address);
         let connection = Connection {
             peer,
             address: address.to_string(),
-            host: names::host(address),
+            relayed,
+            host: if relayed {
+                Multiaddr::empty()
+            } else {
+                names::host(address)
+            },
             since: now,
             closing: false,
             link: None,
@@ -76,6 +85,18 @@ impl Connections {
             .collect()
     }
 
+    /// Returns the connections to a hub that go through a server and are not being closed.
+    pub(super) fn live_relayed(&self, peer: &PeerId) -> Vec<ConnectionId> {
+        let mut live = self.live(peer);
+        live.retain(|id| self.all.get(id).is_some_and(|entry| entry.relayed));
+        live
+    }
+
+    /// Returns whether there is a connection from machine to machine that is not being closed.
+    pub(super) fn has_direct(&self, peer: &PeerId) -> bool {
+        self.live(peer).len() > self.live_relayed(peer).len()
+    }
+
     /// Notes that a connection is being closed; returns how long it was up if it counted until
     /// now.
     pub(super) fn condemn(&mut self, id: ConnectionId, now: Instant) -> Option<(PeerId, Duration)> {
@@ -84,17 +105,16 @@ impl Connections {
         Some((entry.peer, now.saturating_duration_since(entry.since)))
     }
 
-    /// Forgets a connection that is gone.
-    pub(super) fn remove(&mut self, id: ConnectionId) {
-        let Some(entry) = self.all.remove(&id) else {
-            return;
-        };
+    /// Forgets a connection that is gone, and returns it.
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        let entry = self.all.remove(&id)?;
         if let Some(ids) = self.peers.get_mut(&entry.peer) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {
                 self.peers.remove(&entry.peer);
             }
         }
+        Some(entry)
     }
 
     /// Takes the links of a hub's other connections out, to be replaced by the one on `id`.

@@ -1,11 +1,13 @@
 //! Whom to dial, and when. Plain bookkeeping: no sockets, and the time comes from outside.
 //!
 //! Of two hubs that list each other the one with the smaller PeerId dials at once, the other
-//! only if that comes to nothing.
+//! only if that comes to nothing. A hub that is at a rendezvous server is dialled through it as
+//! well, a little later than at its own addresses; those are still tried now and then while it is
+//! connected through a server.
 
 use super::config::Timing;
 use super::names;
-use ecorelay_hub::MeshPeers;
+use ecorelay_hub::{LinkPath, MeshPeers};
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -26,6 +28,8 @@ const DOUBLINGS: u32 = 16;
 pub(super) enum Target {
     /// A hub, wherever it is.
     Hub(PeerId),
+    /// A hub, through a server.
+    Circuit(PeerId),
     /// An address, whoever is there.
     Address(Multiaddr),
 }
@@ -66,7 +70,10 @@ pub(super) struct Dialer {
     try_nearby: bool,
     /// Hubs of the local network and where they are.
     nearby: HashMap<PeerId, BTreeSet<Multiaddr>>,
-    connected: HashSet<PeerId>,
+    /// Hubs that are connected, and how.
+    connected: HashMap<PeerId, LinkPath>,
+    /// Ways through servers to the hubs that are there.
+    circuits: HashMap<PeerId, Vec<Multiaddr>>,
     random: fastrand::Rng,
     /// When something is due next; nothing when that must be found out anew.
     next: Option<Option<Instant>>,
@@ -81,7 +88,8 @@ impl Dialer {
             blocked: HashSet::new(),
             try_nearby: false,
             nearby: HashMap::new(),
-            connected: HashSet::new(),
+            connected: HashMap::new(),
+            circuits: HashMap::new(),
             random: fastrand::Rng::new(),
             next: None,
         }
@@ -104,6 +112,10 @@ impl Dialer {
             let addresses = addresses.iter().filter_map(|text| names::place(text));
             let addresses = addresses.take(ADDRESSES).collect();
             wanted.insert(Target::Hub(peer), (addresses, Some(peer), true));
+            if let Some(circuits) = self.circuits.get(&peer) {
+                let circuits = circuits.clone();
+                wanted.insert(Target::Circuit(peer), (circuits, Some(peer), true));
+            }
         }
         for text in &peers.addresses {
             let Ok(address) = text.parse::<Multiaddr>() else {
@@ -123,6 +135,21 @@ impl Dialer {
         for (target, (addresses, expected, listed)) in wanted {
             self.plan(target, addresses, expected, listed, now);
         }
+        self.next = None;
+    }
+
+    /// Takes the ways through servers to all hubs that are there.
+    pub(super) fn set_circuits(&mut self, circuits: HashMap<PeerId, Vec<Multiaddr>>, now: Instant) {
+        self.plans.retain(|target, _| match target {
+            Target::Circuit(peer) => circuits.contains_key(peer),
+            Target::Hub(_) | Target::Address(_) => true,
+        });
+        for (peer, ways) in &circuits {
+            if self.plans.contains_key(&Target::Hub(*peer)) {
+                self.plan(Target::Circuit(*peer), ways.clone(), Some(*peer), true, now);
+            }
+        }
+        self.circuits = circuits;
         self.next = None;
     }
 
@@ -158,9 +185,27 @@ impl Dialer {
     /// one. No hub lists one that is still looking for its mesh.
     fn first_wait(&self, target: &Target, listed: bool) -> Duration {
         let lists_this = listed && !self.try_nearby;
-        match target {
-            Target::Hub(peer) if lists_this && !self.precedes(peer) => self.timing.yield_dial,
+        let turn = match target {
+            Target::Hub(peer) | Target::Circuit(peer) if lists_this && !self.precedes(peer) => {
+                self.timing.yield_dial
+            }
             _ => Duration::ZERO,
+        };
+        turn + self.head_start(target)
+    }
+
+    /// Returns how long a way through a server waits for a direct one: as long as there may be
+    /// one.
+    fn head_start(&self, target: &Target) -> Duration {
+        let Target::Circuit(peer) = target else {
+            return Duration::ZERO;
+        };
+        let plan = self.plans.get(&Target::Hub(*peer));
+        let known = plan.is_some_and(|plan| !plan.addresses.is_empty());
+        if known || self.nearby.contains_key(peer) {
+            self.timing.head_start
+        } else {
+            Duration::ZERO
         }
     }
 
@@ -231,13 +276,28 @@ impl Dialer {
     }
 
     /// Notes that a hub is connected; `target` is what was dialled, if this hub dialled.
-    pub(super) fn up(&mut self, peer: PeerId, target: Option<&Target>) {
-        self.connected.insert(peer);
+    pub(super) fn up(&mut self, peer: PeerId, path: LinkPath, target: Option<&Target>) {
+        if path == LinkPath::Direct {
+            self.connected.insert(peer, path);
+        } else {
+            self.connected.entry(peer).or_insert(path);
+        }
         if let Some(plan) = target.and_then(|target| self.plans.get_mut(target)) {
             plan.dialing = false;
             plan.found = Some(peer);
         }
         self.next = None;
+    }
+
+    /// Notes that a hub is connected only through a server now.
+    pub(super) fn relayed_only(&mut self, peer: PeerId) {
+        self.connected.insert(peer, LinkPath::Relayed);
+        self.next = None;
+    }
+
+    /// Returns whether a hub is connected, however.
+    pub(super) fn is_connected(&self, peer: &PeerId) -> bool {
+        self.connected.contains_key(peer)
     }
 
     /// Notes that a hub is no longer connected, after this long.
@@ -248,13 +308,18 @@ impl Dialer {
         } else {
             self.timing.yield_dial
         };
+        let later = self.head_start(&Target::Circuit(peer));
         let (timing, random) = (self.timing, &mut self.random);
-        for plan in self.plans.values_mut() {
+        for (target, plan) in &mut self.plans {
             if plan.expected.or(plan.found) == Some(peer) {
                 if lived >= GOOD {
                     plan.attempts = 0;
                 }
-                plan.retry(now, wait, timing, random);
+                let later = match target {
+                    Target::Circuit(_) => later,
+                    Target::Hub(_) | Target::Address(_) => Duration::ZERO,
+                };
+                plan.retry(now, wait + later, timing, random);
             }
         }
         self.next = None;
@@ -352,9 +417,15 @@ impl Dialer {
     fn ready(&self, target: &Target, plan: &Plan) -> bool {
         let nearby = matches!(target, Target::Hub(peer) if self.nearby.contains_key(peer));
         let who = plan.expected.or(plan.found);
+        let path = who.and_then(|peer| self.connected.get(&peer));
+        // A hub is dialled directly also while it is connected through a server.
+        let rests = match target {
+            Target::Circuit(_) => path.is_some(),
+            Target::Hub(_) | Target::Address(_) => path == Some(&LinkPath::Direct),
+        };
         !plan.dialing
             && (nearby || !plan.addresses.is_empty())
-            && !who.is_some_and(|peer| self.connected.contains(&peer))
+            && !rests
             && !plan
                 .expected
                 .is_some_and(|peer| self.blocked.contains(&peer))
@@ -426,7 +497,7 @@ mod tests {
         let mut dialer = super::tests::dialer(larger);
         dialer.set(&listing(smaller), now);
         assert_eq!(dialer.next(), Some(now + 2 * SECOND));
-        dialer.up(smaller, None);
+        dialer.up(smaller, LinkPath::Direct, None);
         assert_eq!(dialer.next(), None);
         dialer.down(smaller, 60 * SECOND, now);
         assert!(dialer.next().unwrap() >= now + 2 * SECOND);
@@ -477,14 +548,14 @@ mod tests {
             let due = dialer.due(at);
             dials += due.len();
             for dial in due {
-                dialer.up(larger, Some(&dial.target));
+                dialer.up(larger, LinkPath::Direct, Some(&dial.target));
                 dialer.down(larger, SECOND / 10, at);
             }
             at = dialer.next().unwrap();
         }
         assert!(dials < 15, "{dials}");
         // After a good connection the waits begin anew.
-        dialer.up(larger, Some(&Target::Hub(larger)));
+        dialer.up(larger, LinkPath::Direct, Some(&Target::Hub(larger)));
         dialer.down(larger, 60 * SECOND, at);
         assert!(dialer.next().unwrap() < at + SECOND);
     }
@@ -529,7 +600,7 @@ mod tests {
         let fresh = dialer.due(later).remove(0);
         assert_eq!(fresh.addresses.len(), 2);
         assert_eq!(dialer.next(), None);
-        dialer.up(larger, Some(&fresh.target));
+        dialer.up(larger, LinkPath::Direct, Some(&fresh.target));
         dialer.failed(&stale.target, later + 4 * SECOND);
         assert_eq!(dialer.next(), None);
     }
@@ -545,7 +616,7 @@ mod tests {
         dialer.set(&peers, now);
         let dials = dialer.due(now);
         assert_eq!((dials.len(), dials[0].peer), (1, None));
-        dialer.up(other, Some(&dials[0].target));
+        dialer.up(other, LinkPath::Direct, Some(&dials[0].target));
         assert_eq!(dialer.next(), None);
         dialer.down(other, 60 * SECOND, now);
         assert!(dialer.next().is_some());
@@ -575,5 +646,57 @@ mod tests {
         peers.blocked = hubs;
         dialer.set(&peers, later);
         assert_eq!(dialer.next(), None);
+    }
+
+    fn ways(peer: PeerId) -> HashMap<PeerId, Vec<Multiaddr>> {
+        let server = PeerId::random();
+        let way = format!("/ip4/10.0.0.9/tcp/9/p2p/{server}/p2p-circuit/p2p/{peer}");
+        HashMap::from([(peer, vec![way.parse().unwrap()])])
+    }
+
+    #[test]
+    fn a_hub_at_a_server_is_dialled_through_it_after_its_own_addresses() {
+        let ([smaller, larger], now) = (pair(), Instant::now());
+        let mut dialer = dialer(smaller);
+        dialer.set(&listing(larger), now);
+        // A hub that is not of the mesh is nobody.
+        dialer.set_circuits(ways(PeerId::random()), now);
+        assert_eq!(dialer.plans.len(), 1);
+        dialer.set_circuits(ways(larger), now);
+        let dial = dialer.due(now).remove(0);
+        assert_eq!(dial.target, Target::Hub(larger));
+        let head_start = Timing::default().head_start;
+        assert_eq!(dialer.next(), Some(now + head_start));
+        let dial = dialer.due(now + head_start).remove(0);
+        assert_eq!(dial.target, Target::Circuit(larger));
+        dialer.up(larger, LinkPath::Relayed, Some(&dial.target));
+        dialer.failed(&Target::Hub(larger), now + SECOND);
+        // Through a server it is no longer dialled, directly it is.
+        let next = dialer.next().unwrap();
+        let dial = dialer.due(next).remove(0);
+        assert_eq!(dial.target, Target::Hub(larger));
+        dialer.up(larger, LinkPath::Direct, Some(&dial.target));
+        assert_eq!(dialer.next(), None);
+        dialer.relayed_only(larger);
+        assert!(dialer.next().is_some() && dialer.is_connected(&larger));
+        dialer.down(larger, 60 * SECOND, now);
+        assert!(!dialer.is_connected(&larger));
+        let due = dialer.due(now + 2 * SECOND);
+        assert_eq!(due.len(), 2);
+        dialer.set_circuits(HashMap::new(), now);
+        assert_eq!(dialer.plans.len(), 1);
+    }
+
+    #[test]
+    fn a_hub_without_addresses_is_dialled_through_a_server_at_once() {
+        let ([smaller, larger], now) = (pair(), Instant::now());
+        let mut dialer = dialer(smaller);
+        dialer.set_circuits(ways(larger), now);
+        let peers = MeshPeers {
+            hubs: vec![(names::text(&larger).unwrap(), Vec::new())],
+            ..MeshPeers::default()
+        };
+        dialer.set(&peers, now);
+        assert_eq!(dialer.due(now).remove(0).target, Target::Circuit(larger));
     }
 }

@@ -2,6 +2,8 @@
 
 mod dials;
 mod listeners;
+mod punching;
+mod servers;
 
 use super::behaviour::{Behaviour, BehaviourEvent};
 use super::config::{MeshConfig, MeshError, Timing};
@@ -13,12 +15,13 @@ use super::handle::{Command, Links, MeshHandle, Orders};
 use super::link::Link;
 use super::listening::Listening;
 use super::queue::{End, LinkQueue};
+use super::rendezvous::{self, Circuits, Hops, Opener, ServerDial, Servers};
 use super::reports::Reports;
 use super::streams::StreamEvent;
 use super::{gossip, names, resolve, transport};
 use crate::events::HubHandle;
-use ecorelay_hub::{LinkId, MeshInput};
-use ecorelay_protocol::from_cbor;
+use ecorelay_hub::{LinkId, LinkPath, MeshInput};
+use ecorelay_protocol::{Psk, from_cbor};
 use futures_util::StreamExt as _;
 use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::ListenerId;
@@ -29,7 +32,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 
 /// Where a hub listens when it is told nothing: on every interface, IPv6 as well. On a machine
@@ -59,26 +62,33 @@ pub(crate) fn start(config: MeshConfig, hub: HubHandle) -> Result<MeshHandle, Me
     let setup = |error: &dyn std::fmt::Display| MeshError::Setup(error.to_string());
     let keypair = config.identity.keypair();
     let topic = gossip::topic(&config.psk);
-    let transport = transport::transport(keypair, &config.psk, &config.timing);
+    let hops = Hops::default();
+    let (circuits, streams, opener) = Circuits::new(&hops);
+    let transport = transport::transport(keypair, &config.psk, circuits, &hops, &config.timing);
     let mut swarm = Swarm::new(
         transport.map_err(|error| setup(&error))?,
-        Behaviour::new(&config, &topic)?,
+        Behaviour::new(&config, &topic, streams, &hops)?,
         keypair.public().to_peer_id(),
         swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE),
     );
     let asked = asked(&config.listen)?;
     let listeners = listen(&mut swarm, &asked)?;
+    let listening = swarm.listen_on(Circuits::listen());
+    listening.map_err(|error| setup(&error))?;
     let links = Links::default();
     let (handle, orders) = MeshHandle::new(links.clone());
     let (done, ended) = mpsc::channel(ENDED);
     let (named, resolved) = mpsc::channel(ENDED);
+    let (server_named, server_resolved) = mpsc::channel(ENDED);
+    let (said, server_said) = mpsc::channel(ENDED);
+    let (keys, _) = watch::channel(vec![config.psk.clone()]);
     let local = *swarm.local_peer_id();
     let event_loop = EventLoop {
         topic,
         reports: Reports::new(&hub),
         hub,
         links,
-        listening: Listening::new(&asked),
+        listening: Listening::new(&asked, &config.external),
         listeners,
         tell_at: None,
         listen_at: None,
@@ -87,11 +97,25 @@ pub(crate) fn start(config: MeshConfig, hub: HubHandle) -> Result<MeshHandle, Me
         named,
         connections: Connections::default(),
         doubts: Doubts::default(),
+        punches: HashMap::new(),
+        psk: config.psk,
+        started: Instant::now(),
+        keys,
+        servers: Servers::new(local, config.timing, &hops),
+        hops,
+        opener,
+        server_named,
+        said,
         timing: config.timing,
         done,
         swarm,
     };
-    let news = News { ended, resolved };
+    let news = News {
+        ended,
+        resolved,
+        server_resolved,
+        server_said,
+    };
     tokio::spawn(event_loop.run(orders, news));
     Ok(handle)
 }
@@ -137,6 +161,10 @@ struct News {
     ended: mpsc::Receiver<ConnectionId>,
     /// The names in these dials were looked up.
     resolved: mpsc::Receiver<Dial>,
+    /// The same in dials of rendezvous servers.
+    server_resolved: mpsc::Receiver<ServerDial>,
+    /// What rendezvous servers have said.
+    server_said: mpsc::Receiver<rendezvous::News>,
 }
 
 struct EventLoop {
@@ -159,6 +187,19 @@ struct EventLoop {
     named: mpsc::Sender<Dial>,
     connections: Connections,
     doubts: Doubts,
+    /// Attempts to get through to hubs that are connected through a server.
+    punches: HashMap<PeerId, punching::Punch>,
+    psk: Psk,
+    started: Instant,
+    /// The mesh's key and those before it, for rendezvous servers.
+    keys: watch::Sender<Vec<Psk>>,
+    servers: Servers,
+    hops: Hops,
+    opener: Opener,
+    /// Where dials of servers come back once their names were looked up.
+    server_named: mpsc::Sender<ServerDial>,
+    /// Where conversations with servers say what was said.
+    said: mpsc::Sender<rendezvous::News>,
     timing: Timing,
     /// Where links say that they have ended.
     done: mpsc::Sender<ConnectionId>,
@@ -172,6 +213,8 @@ impl EventLoop {
                 event = self.swarm.select_next_some() => self.on_swarm(event),
                 Some(connection) = news.ended.recv() => self.on_link_ended(connection),
                 Some(dial) = news.resolved.recv() => self.dial(dial, Instant::now()),
+                Some(dial) = news.server_resolved.recv() => self.dial_server(dial),
+                Some(said) = news.server_said.recv() => self.on_said(said),
                 command = orders.commands.recv() => match command {
                     Some(command) => self.on_command(command),
                     None => break,
@@ -192,6 +235,7 @@ impl EventLoop {
     fn wake(&mut self) -> Option<Instant> {
         let times = [
             self.dialer.next(),
+            self.servers_due(),
             self.connections.next(),
             self.doubts.next(),
             self.tell_at,
@@ -209,6 +253,7 @@ impl EventLoop {
                 self.dial(dial, now);
             }
         }
+        self.dial_servers(now);
         for connection in self.connections.idle(now) {
             self.close(connection, "no link came up on it", now);
         }
@@ -249,8 +294,10 @@ impl EventLoop {
     }
 
     fn on_peers(&mut self, peers: &ecorelay_hub::MeshPeers) {
+        self.set_servers(peers);
         let list = &mut self.swarm.behaviour_mut().blocked;
-        let blocked: HashSet<PeerId> = peers.blocked.iter().filter_map(names::peer).collect();
+        let blocked = peers.blocked.iter().filter_map(names::peer);
+        let blocked: HashSet<PeerId> = blocked.filter(|peer| !self.hops.is_server(peer)).collect();
         let lifted: Vec<_> = list.blocked_peers().difference(&blocked).copied().collect();
         for peer in lifted {
             list.unblock_peer(peer);
@@ -259,6 +306,7 @@ impl EventLoop {
             list.block_peer(peer);
         }
         self.dialer.set(peers, Instant::now());
+        self.show_circuits();
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -269,8 +317,28 @@ impl EventLoop {
                 connection_id,
                 endpoint,
                 ..
+            } if self.hops.leads_to_server(connection_id) => {
+                self.on_server_connected(peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
             } => self.on_connected(peer_id, connection_id, &endpoint),
+            SwarmEvent::ConnectionClosed { connection_id, .. }
+                if self.hops.leads_to_server(connection_id) =>
+            {
+                self.on_server_closed(connection_id);
+            }
             SwarmEvent::ConnectionClosed { connection_id, .. } => self.on_closed(connection_id),
+            SwarmEvent::OutgoingConnectionError {
+                connection_id,
+                error,
+                ..
+            } if self.hops.leads_to_server(connection_id) => {
+                self.on_server_dial_failed(connection_id, error);
+            }
             SwarmEvent::OutgoingConnectionError {
                 connection_id,
                 peer_id,
@@ -308,6 +376,7 @@ impl EventLoop {
             BehaviourEvent::Gossip(gossipsub::Event::Message { message, .. }) => {
                 self.on_gossip(&message);
             }
+            BehaviourEvent::Punch(event) => self.on_punch(event),
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => self.on_seen(found),
             BehaviourEvent::Mdns(mdns::Event::Expired(lost)) => self.on_unseen(lost),
             _ => {}
@@ -317,10 +386,14 @@ impl EventLoop {
     fn on_connected(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
         let now = Instant::now();
         let target = self.dials.remove(&id);
-        self.dialer.up(peer, target.as_ref());
+        let path = path(endpoint.is_relayed());
+        self.dialer.up(peer, path, target.as_ref());
         let address = endpoint.get_remote_address();
         let (address, _) = names::split(address.clone());
-        tracing::debug!(%peer, %id, %address, "connected");
+        tracing::debug!(%peer, %id, %address, ?path, "connected");
+        if path == LinkPath::Direct {
+            self.on_direct(peer);
+        }
         self.connections.add(id, peer, &address, now);
         if self.dialer.precedes(&peer) {
             self.swarm.behaviour_mut().streams.open(peer, id);
@@ -337,7 +410,20 @@ impl EventLoop {
     fn on_closed(&mut self, id: ConnectionId) {
         // A link on it ends by itself: its stream has.
         self.no_longer_counts(id, Instant::now());
-        self.connections.remove(id);
+        let gone = self.connections.remove(id);
+        // What goes through a server was about to give way to it, and gossip was taken off it.
+        // It comes up again.
+        if let Some(peer) = gone.filter(|gone| !gone.relayed).map(|gone| gone.peer)
+            && !self.connections.has_direct(&peer)
+        {
+            for relayed in self.connections.live_relayed(&peer) {
+                self.close(
+                    relayed,
+                    "the direct connection it gave way to has ended",
+                    Instant::now(),
+                );
+            }
+        }
     }
 
     /// Ends a connection and the link on it, now.
@@ -360,10 +446,14 @@ impl EventLoop {
 
     /// Notes that a connection is of no more use; when it was the last, its hub is dialled again.
     fn no_longer_counts(&mut self, id: ConnectionId, now: Instant) {
-        if let Some((peer, lived)) = self.connections.condemn(id, now)
-            && self.connections.live(&peer).is_empty()
-        {
+        let Some((peer, lived)) = self.connections.condemn(id, now) else {
+            return;
+        };
+        if self.connections.live(&peer).is_empty() {
+            self.punches.remove(&peer);
             self.dialer.down(peer, lived, now);
+        } else if !self.connections.has_direct(&peer) {
+            self.dialer.relayed_only(peer);
         }
     }
 
@@ -385,11 +475,15 @@ impl EventLoop {
         let Some(entry) = self.connections.get_live(id) else {
             return;
         };
-        let peer = entry.peer;
+        let (peer, path) = (entry.peer, path(entry.relayed));
+        let address = entry.address.clone();
+        if path == LinkPath::Relayed && self.connections.has_direct(&peer) {
+            self.close(id, "there is a direct connection", Instant::now());
+            return;
+        }
         let Some(text) = names::text(&peer) else {
             return;
         };
-        let address = entry.address.clone();
         let queue = Arc::new(LinkQueue::default());
         let before = self.connections.take_links_beside(id, &peer);
         let mut wait = None;
@@ -401,6 +495,7 @@ impl EventLoop {
             id: LinkId(NEXT_LINK.fetch_add(1, Ordering::Relaxed)),
             peer: text,
             address,
+            path,
             queue: Arc::clone(&queue),
             links: self.links.clone(),
             hub: self.hub.clone(),
@@ -496,6 +591,14 @@ impl EventLoop {
         };
         let _ = timeout(GOODBYE, goodbye).await;
         tracing::info!("the mesh has ended");
+    }
+}
+
+fn path(relayed: bool) -> LinkPath {
+    if relayed {
+        LinkPath::Relayed
+    } else {
+        LinkPath::Direct
     }
 }
 

@@ -3,8 +3,11 @@
 //! Of each pair of hubs the one with the smaller PeerId decides which is kept, so that they
 //! cannot decide differently. It must be decided this early, for gossip says what it subscribes
 //! to only once per hub: said on a connection that is then closed, it would be silent for good.
+//! A direct connection may come beside one that goes through a server and is about to end, never
+//! the other way round. Connections with servers are not its business, but nobody else dials them.
 
 use super::config::Timing;
+use super::rendezvous::{Hops, is_relayed};
 use libp2p::PeerId;
 use libp2p::core::transport::PortUse;
 use libp2p::core::{Endpoint, Multiaddr};
@@ -22,6 +25,11 @@ use std::time::{Duration, Instant};
 #[error("connected already")]
 struct Second;
 
+/// This is a rendezvous server, and no hub.
+#[derive(Debug, thiserror::Error)]
+#[error("a rendezvous server is no hub")]
+struct NoHub;
+
 /// A hub dials that is connected: it must have lost its connection. The old one is to be closed,
 /// and the hub will dial again.
 #[derive(Debug)]
@@ -36,21 +44,31 @@ enum Verdict {
     Replace,
 }
 
+/// A connection that is up.
+#[derive(Debug)]
+struct Entry {
+    id: ConnectionId,
+    since: Instant,
+    relayed: bool,
+}
+
 /// Lets connections in.
 #[derive(Debug)]
 pub(super) struct Gate {
     local: String,
+    hops: Hops,
     at_once: Duration,
-    /// The connections of each hub and since when they are up.
-    peers: HashMap<PeerId, Vec<(ConnectionId, Instant)>>,
+    /// The connections of each hub.
+    peers: HashMap<PeerId, Vec<Entry>>,
     lost: VecDeque<PeerId>,
     waker: Option<Waker>,
 }
 
 impl Gate {
-    pub(super) fn new(local: PeerId, timing: &Timing) -> Self {
+    pub(super) fn new(local: PeerId, hops: &Hops, timing: &Timing) -> Self {
         Self {
             local: local.to_base58(),
+            hops: hops.clone(),
             at_once: timing.at_once,
             peers: HashMap::new(),
             lost: VecDeque::new(),
@@ -58,14 +76,21 @@ impl Gate {
         }
     }
 
-    fn verdict(&self, peer: &PeerId, now: Instant) -> Verdict {
-        let others = self.peers.get(peer).into_iter().flatten();
-        let mut ages = others.map(|(_, since)| now.saturating_duration_since(*since));
-        let Some(oldest) = ages.by_ref().max() else {
+    fn verdict(&self, peer: &PeerId, relayed: bool, now: Instant) -> Verdict {
+        let oldest = |relayed| {
+            let others = self.peers.get(peer).into_iter().flatten();
+            let others = others.filter(|entry| entry.relayed == relayed);
+            let ages = others.map(|entry| now.saturating_duration_since(entry.since));
+            ages.max()
+        };
+        let direct = oldest(false);
+        let Some(oldest) = direct.or_else(|| oldest(true).filter(|_| relayed)) else {
             return Verdict::Keep;
         };
         if oldest >= self.at_once {
             Verdict::Replace
+        } else if relayed && direct.is_some() {
+            Verdict::Refuse
         } else if self.local < peer.to_base58() {
             Verdict::Refuse
         } else {
@@ -74,8 +99,12 @@ impl Gate {
         }
     }
 
-    fn admit(&mut self, peer: PeerId) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
-        let verdict = self.verdict(&peer, Instant::now());
+    fn admit(
+        &mut self,
+        peer: PeerId,
+        relayed: bool,
+    ) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
+        let verdict = self.verdict(&peer, relayed, Instant::now());
         if verdict == Verdict::Keep {
             return Ok(dummy::ConnectionHandler);
         }
@@ -97,21 +126,38 @@ impl NetworkBehaviour for Gate {
         &mut self,
         _: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        local: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.admit(peer)
+        self.admit(peer, is_relayed(local))
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        _: &[Multiaddr],
+        _: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        let server = peer.is_some_and(|peer| self.hops.is_server(&peer));
+        if server && !self.hops.leads_to_server(connection) {
+            return Err(ConnectionDenied::new(NoHub));
+        }
+        Ok(Vec::new())
     }
 
     fn handle_established_outbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        address: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.admit(peer)
+        if self.hops.leads_to_server(connection) {
+            return Ok(dummy::ConnectionHandler);
+        }
+        self.admit(peer, is_relayed(address))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -119,10 +165,15 @@ impl NetworkBehaviour for Gate {
             FromSwarm::ConnectionEstablished(ConnectionEstablished {
                 peer_id,
                 connection_id,
+                endpoint,
                 ..
-            }) => {
+            }) if !self.hops.leads_to_server(connection_id) => {
                 let entry = self.peers.entry(peer_id).or_default();
-                entry.push((connection_id, Instant::now()));
+                entry.push(Entry {
+                    id: connection_id,
+                    since: Instant::now(),
+                    relayed: endpoint.is_relayed(),
+                });
             }
             FromSwarm::ConnectionClosed(ConnectionClosed {
                 peer_id,
@@ -130,7 +181,7 @@ impl NetworkBehaviour for Gate {
                 ..
             }) => {
                 if let Some(entry) = self.peers.get_mut(&peer_id) {
-                    entry.retain(|(id, _)| *id != connection_id);
+                    entry.retain(|entry| entry.id != connection_id);
                     if entry.is_empty() {
                         self.peers.remove(&peer_id);
                     }
@@ -166,10 +217,31 @@ mod tests {
     const AT_ONCE: Duration = Duration::from_secs(5);
 
     fn gate(local: PeerId, peer: PeerId, since: Instant) -> Gate {
-        let mut gate = Gate::new(local, &Timing::default());
+        gate_with(local, peer, since, false)
+    }
+
+    fn gate_with(local: PeerId, peer: PeerId, since: Instant, relayed: bool) -> Gate {
+        let mut gate = Gate::new(local, &Hops::default(), &Timing::default());
         let id = ConnectionId::new_unchecked(1);
-        gate.peers.insert(peer, vec![(id, since)]);
+        gate.peers.insert(peer, vec![Entry { id, since, relayed }]);
         gate
+    }
+
+    #[test]
+    fn a_direct_connection_may_come_beside_a_relayed_one_and_never_the_other_way_round() {
+        let (local, peer, now) = (PeerId::random(), PeerId::random(), Instant::now());
+        let later = now + 10 * AT_ONCE;
+        for at in [now, later] {
+            let verdict = gate_with(local, peer, now, true).verdict(&peer, false, at);
+            assert_eq!(verdict, Verdict::Keep);
+        }
+        let verdict = gate(local, peer, now).verdict(&peer, true, now);
+        assert_eq!(verdict, Verdict::Refuse);
+        // It comes through a server because it has lost the direct one.
+        let verdict = gate(local, peer, now).verdict(&peer, true, later);
+        assert_eq!(verdict, Verdict::Replace);
+        let verdict = gate_with(local, peer, now, true).verdict(&peer, true, later);
+        assert_eq!(verdict, Verdict::Replace);
     }
 
     #[test]
@@ -179,18 +251,18 @@ mod tests {
         let [smaller, larger] = hubs;
         let now = Instant::now();
         let at = now + AT_ONCE / 2;
-        let verdict = gate(smaller, larger, now).verdict(&larger, at);
+        let verdict = gate(smaller, larger, now).verdict(&larger, false, at);
         assert_eq!(verdict, Verdict::Refuse);
-        let verdict = gate(larger, smaller, now).verdict(&smaller, at);
+        let verdict = gate(larger, smaller, now).verdict(&smaller, false, at);
         assert_eq!(verdict, Verdict::Keep);
-        let verdict = gate(larger, smaller, now).verdict(&PeerId::random(), at);
+        let verdict = gate(larger, smaller, now).verdict(&PeerId::random(), false, at);
         assert_eq!(verdict, Verdict::Keep);
     }
 
     #[test]
     fn a_hub_that_dials_again_has_lost_its_connection() {
         let (local, peer, now) = (PeerId::random(), PeerId::random(), Instant::now());
-        let verdict = gate(local, peer, now).verdict(&peer, now + AT_ONCE);
+        let verdict = gate(local, peer, now).verdict(&peer, false, now + AT_ONCE);
         assert_eq!(verdict, Verdict::Replace);
     }
 }

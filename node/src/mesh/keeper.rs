@@ -100,6 +100,8 @@ pub(crate) struct MeshSettings {
     pub(crate) key: PathBuf,
     /// Multiaddrs to listen on, as they were configured.
     pub(crate) listen: Vec<String>,
+    /// Multiaddrs at which others reach this hub, as they were configured.
+    pub(crate) external: Vec<String>,
     pub(crate) mdns: bool,
 }
 
@@ -229,7 +231,9 @@ impl MeshKeeper {
             identity: self.settings.identity.clone(),
             psk: psk.clone(),
             listen,
+            external: self.settings.external.clone(),
             mdns: self.settings.mdns,
+            punch: true,
             timing: Timing::default(),
         };
         super::start(config, self.hub.clone())

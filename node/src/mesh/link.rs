@@ -38,6 +38,7 @@ pub(super) struct Link {
     pub(super) peer: PeerId,
     /// Its address.
     pub(super) address: String,
+    pub(super) path: LinkPath,
     pub(super) queue: Arc<LinkQueue>,
     pub(super) links: Links,
     pub(super) hub: HubHandle,
@@ -66,7 +67,7 @@ impl Link {
             link,
             peer: peer.clone(),
             address: self.address.clone(),
-            path: LinkPath::Direct,
+            path: self.path,
         };
         let reason = match self.hub.mesh(up, 0).await {
             Ok(()) => {

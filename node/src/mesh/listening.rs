@@ -14,14 +14,18 @@ pub(super) struct Listening {
     all: BTreeSet<Multiaddr>,
     /// The loopback address was asked for, so it is told like any other.
     loopback: bool,
+    /// Addresses a person gave that lead here.
+    external: Vec<String>,
     told: Option<Vec<String>>,
 }
 
 impl Listening {
-    /// `asked` are the addresses this hub was told to listen on.
-    pub(super) fn new(asked: &[Multiaddr]) -> Self {
+    /// `asked` are the addresses this hub was told to listen on, `external` those that lead to
+    /// it besides.
+    pub(super) fn new(asked: &[Multiaddr], external: &[String]) -> Self {
         Self {
             loopback: asked.iter().any(is_loopback),
+            external: external.to_vec(),
             ..Self::default()
         }
     }
@@ -62,8 +66,16 @@ impl Listening {
                 .map(text)
                 .collect();
         }
+        // First: that others reach them is known.
+        told.retain(|address| !self.external.contains(address));
+        told.splice(..0, self.external.iter().cloned());
         told.truncate(TOLD);
         told
+    }
+
+    /// Returns whether this hub listens where what it dials can come from.
+    pub(super) fn is_settled(&self) -> bool {
+        self.all.iter().any(|at| self.loopback || !is_loopback(at))
     }
 }
 
@@ -90,7 +102,7 @@ mod tests {
     use super::*;
 
     fn news(asked: &str, all: &[&str]) -> Vec<String> {
-        let mut listening = Listening::new(&[asked.parse().unwrap()]);
+        let mut listening = Listening::new(&[asked.parse().unwrap()], &[]);
         for address in all {
             listening.add(address.parse().unwrap());
         }
@@ -109,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_same_is_not_told_twice() {
-        let mut listening = Listening::new(&[]);
+        let mut listening = Listening::new(&[], &[]);
         let address: Multiaddr = "/ip4/10.0.0.1/tcp/1".parse().unwrap();
         listening.add(address.clone());
         let told = listening.news().unwrap();

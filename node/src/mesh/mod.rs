@@ -3,6 +3,7 @@
 //! [`start`] opens the listeners and starts the one task that owns the swarm (`event_loop`);
 //! [`MeshHandle`] carries out what the brain wants done, and everything that happens comes to the
 //! hub thread as a `MeshInput`. One connection per hub, one link stream per connection (`link`).
+//! Hubs that cannot dial each other meet at a server (`rendezvous`), and go on directly if they can.
 //! `keeper` starts and ends all that with the node, `key_file` is `mesh.key`, `ports` says where
 //! to listen.
 
@@ -22,9 +23,11 @@ mod key_file;
 mod link;
 mod listening;
 mod names;
+mod one_path;
 mod ports;
 mod pulse;
 mod queue;
+mod rendezvous;
 mod reports;
 mod resolve;
 mod stall;

@@ -1,11 +1,16 @@
-//! How bytes get from hub to hub: TCP, the mesh's key around everything, noise, yamux. And what
-//! it means when that fails.
+//! How bytes get from hub to hub: TCP or a circuit through a server, the mesh's key around
+//! everything, noise, yamux. To a rendezvous server, which has no key, they go without it. And
+//! what it means when that fails.
 
 use super::config::Timing;
 use super::names;
+use super::rendezvous::{CircuitError, Circuits, Hops};
 use super::stall::Impatient;
 use ecorelay_hub::DialFailure;
 use ecorelay_protocol::Psk;
+use futures_util::future::Either;
+use libp2p::core::ConnectedPoint;
+use libp2p::core::Endpoint;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
 use libp2p::core::transport::timeout::{TransportTimeout, TransportTimeoutError};
@@ -32,25 +37,64 @@ struct TcpFailed(#[source] TcpCause);
 #[error(transparent)]
 struct TcpCause(TransportTimeoutError<io::Error>);
 
-/// Returns the transport of a mesh.
+/// There is no circuit.
+#[derive(Debug, thiserror::Error)]
+#[error("no circuit")]
+struct NoCircuit(#[source] NoCircuitCause);
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct NoCircuitCause(CircuitError);
+
+/// Returns the transport of a mesh. Only what `hops` says is plain goes without the mesh's key,
+/// and only when this hub dials: nobody who dials it does without.
 pub(super) fn transport(
     keypair: &Keypair,
     psk: &Psk,
+    circuits: Circuits,
+    hops: &Hops,
     timing: &Timing,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let psk = PreSharedKey::new(*psk.bytes());
     let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
     let tcp = TransportTimeout::with_outgoing_timeout(tcp, timing.connect);
     let tcp = tcp.map_err(|error| TcpFailed(TcpCause(error)));
-    let stall = timing.stall;
-    let transport = tcp
+    let circuits = circuits.map_err(|error| NoCircuit(NoCircuitCause(error)));
+    let (stall, hops) = (timing.stall, hops.clone());
+    let tcp = tcp
         .map(move |socket, _| Impatient::new(socket, stall))
-        .and_then(move |socket, _| PnetConfig::new(psk).handshake(socket))
+        .and_then(move |socket, point| {
+            let plain = is_plain(&hops, &point);
+            async move {
+                if plain {
+                    return Ok(Either::Left(socket));
+                }
+                let secured = PnetConfig::new(psk).handshake(socket).await;
+                secured.map(Either::Right)
+            }
+        });
+    let circuits = circuits
+        .map(move |stream, _| Impatient::new(stream, stall))
+        .and_then(move |stream, _| PnetConfig::new(psk).handshake(stream));
+    let transport = circuits
+        .or_transport(tcp)
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair)?)
         .multiplex(yamux::Config::default())
         .boxed();
     Ok(TransportTimeout::new(transport, timing.connect + HEAD_START).boxed())
+}
+
+fn is_plain(hops: &Hops, point: &ConnectedPoint) -> bool {
+    match point {
+        ConnectedPoint::Dialer {
+            address,
+            role_override: Endpoint::Dialer,
+            ..
+        } => hops.is_plain(address),
+        _ => false,
+    }
 }
 
 /// Returns how a dial failed, with the address where it is known to have been one of several;
@@ -99,6 +143,9 @@ fn transport_failure(error: &TransportError<io::Error>) -> DialFailure {
                 TransportTimeoutError::Timeout => "nothing answers".into(),
                 other => other.to_string(),
             });
+        }
+        if let Some(NoCircuitCause(failed)) = error.downcast_ref() {
+            return DialFailure::Unreachable(failed.to_string());
         }
         if let Some(TransportTimeoutError::<io::Error>::Timeout) = error.downcast_ref() {
             return DialFailure::TimedOut;

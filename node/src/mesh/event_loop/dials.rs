@@ -74,6 +74,14 @@ impl EventLoop {
         tracing::debug!(?peer, %id, %error, "a dial failed");
         if let Some(target) = self.dials.remove(&id) {
             self.dialer.failed(&target, now);
+        } else if let Some(peer) = peer {
+            self.on_punch_failed(peer, error);
+            return;
+        }
+        // A better way was looked for, or two were tried; that this one leads nowhere is no
+        // trouble.
+        if peer.is_some_and(|peer| self.dialer.is_connected(&peer)) {
+            return;
         }
         let peer = peer.as_ref().and_then(names::text);
         for (address, failure) in transport::dial_failures(error) {

@@ -53,6 +53,7 @@ impl EventLoop {
                 addresses: addresses.clone(),
             };
             self.dialer.moved(Instant::now());
+            self.servers.moved(Instant::now());
             if self.reports.news(input) {
                 self.listening.told(addresses);
             } else {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::mesh::config::Timing;
+use crate::mesh::rendezvous::{Circuits, Hops};
 use crate::mesh::streams::{LinkStreams, StreamEvent};
 use crate::mesh::{names, transport};
 use ecorelay_protocol::link::FrameError;
@@ -15,7 +16,10 @@ use std::time::Instant;
 async fn raw_stream(identity: &Identity, psk: &Psk, to: &Body) -> Option<Stream> {
     let keypair = identity.keypair();
     let local = keypair.public().to_peer_id();
-    let transport = transport::transport(keypair, psk, &Timing::default()).unwrap();
+    let hops = Hops::default();
+    let (circuits, _, _) = Circuits::new(&hops);
+    let timing = Timing::default();
+    let transport = transport::transport(keypair, psk, circuits, &hops, &timing).unwrap();
     let config = Config::with_tokio_executor().with_idle_connection_timeout(SOON);
     let mut swarm = Swarm::new(transport, LinkStreams::default(), local, config);
     let remote = names::peer(&to.peer).unwrap();

@@ -5,7 +5,10 @@ mod bad_peers;
 mod dialling;
 mod gossip;
 mod links;
+mod lying_servers;
 mod nearby;
+mod rendezvous;
+mod stub;
 
 use super::config::Timing;
 use super::{Identity, MeshConfig, MeshHandle, start};
@@ -69,7 +72,9 @@ impl Body {
             identity: identity.clone(),
             psk: psk.clone(),
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+            external: Vec::new(),
             mdns: false,
+            punch: true,
             timing,
         })
         .await

@@ -10,7 +10,9 @@ async fn start(identity: &Identity, psk: &Psk) -> Body {
         identity: identity.clone(),
         psk: psk.clone(),
         listen: Vec::new(),
+        external: Vec::new(),
         mdns: true,
+        punch: true,
         timing: Timing::default(),
     })
     .await
