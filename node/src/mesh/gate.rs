@@ -89,9 +89,7 @@ impl Gate {
         };
         if oldest >= self.at_once {
             Verdict::Replace
-        } else if relayed && direct.is_some() {
-            Verdict::Refuse
-        } else if self.local < peer.to_base58() {
+        } else if (relayed && direct.is_some()) || self.local < peer.to_base58() {
             Verdict::Refuse
         } else {
             // The other hub refuses one of them.

@@ -179,13 +179,8 @@ impl NetworkBehaviour for ServerStreams {
                 connection_id,
                 ..
             }) => {
-                if self
-                    .up
-                    .get(&peer_id)
-                    .is_some_and(|(id, _)| *id == connection_id)
-                {
-                    self.up.remove(&peer_id);
-                }
+                let same = |(id, _): &(ConnectionId, Multiaddr)| *id == connection_id;
+                self.up.retain(|peer, way| *peer != peer_id || !same(way));
             }
             _ => {}
         }
@@ -292,11 +287,9 @@ impl ConnectionHandler for Handler {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol, ..
-            }) => {
-                if self.inbound.len() < INBOUND {
-                    self.inbound.push_back(protocol);
-                    self.wake();
-                }
+            }) if self.inbound.len() < INBOUND => {
+                self.inbound.push_back(protocol);
+                self.wake();
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: (stream, reply),

@@ -108,7 +108,8 @@ async fn what_is_no_message_ends_the_conversation_and_nothing_else() {
         namespace: Bytes(vec![1; 32]),
         peers: vec![some_peer(); limits::HUBS + 1],
     };
-    let garbage: [&[u8]; 3] = [&[0xff; 64], &[0, 0, 0, 2, 0xff, 0xff], &[0, 0, 0, 0]];
+    // What fails in the same way again is not told again.
+    let garbage: [&[u8]; 2] = [&[0xff; 64], &[0, 0, 0, 2, 0xff, 0xff]];
     for bytes in garbage {
         let mut talk = opened(&mut streams).await;
         let_in(&mut talk).await;
