@@ -7,6 +7,7 @@ use crate::hub_thread::{self, HubSetup};
 use crate::lifecycle::{self, Footing, HubLock};
 use crate::mesh::{Identity, MeshKeeper, MeshSettings, MeshSlot};
 use crate::node::{About, Node};
+use crate::pairing::{PairingSettings, pairing};
 use crate::sessions::{Door, SocketListener, WebSocketListener};
 use crate::store::SqliteStore;
 use crate::{NodeError, node};
@@ -126,6 +127,12 @@ impl NodeBuilder {
         };
         let (hub, inbox) = events::channel();
         let slot = MeshSlot::default();
+        let settings = PairingSettings {
+            identity: identity.clone(),
+            listen: mesh.listen.clone(),
+            mdns: mesh.mdns,
+        };
+        let (pairing_slot, pairing) = pairing(settings, hub.clone());
         let mut keeper = MeshKeeper::new(mesh, hub.clone(), slot.clone());
         let mut thread = hub_thread::spawn(HubSetup {
             config: HubConfig {
@@ -136,6 +143,7 @@ impl NodeBuilder {
             store,
             inbox,
             mesh: slot,
+            pairing: pairing_slot,
             idle_exit: self.idle_exit,
         })
         .map_err(|source| NodeError::Io {
@@ -169,7 +177,7 @@ impl NodeBuilder {
         }
         tracing::info!(hub_id = %about.hub_id, peer_id = %about.peer_id, "the hub is up");
         let supervisor = tokio::spawn(node::supervise(
-            thread, listeners, keeper, door, lock, footing,
+            thread, listeners, keeper, pairing, door, lock, footing,
         ));
         Ok(Node::new(about, hub, supervisor))
     }

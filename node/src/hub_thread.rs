@@ -7,6 +7,7 @@
 use crate::clock::Clock;
 use crate::events::{Event, Inbox};
 use crate::mesh::{Identity, MeshSlot};
+use crate::pairing::PairingSlot;
 use crate::sessions::{Offer, Outgoing};
 use crate::store::SqliteStore;
 use ecorelay_hub::{ConnId, Effect, Effects, Hub, HubConfig, Ids, Input, StoreError, Warning};
@@ -51,6 +52,7 @@ pub(crate) struct HubSetup {
     pub(crate) store: SqliteStore,
     pub(crate) inbox: Inbox,
     pub(crate) mesh: MeshSlot,
+    pub(crate) pairing: PairingSlot,
     pub(crate) idle_exit: Option<Duration>,
 }
 
@@ -82,6 +84,7 @@ pub(crate) fn spawn(setup: HubSetup) -> std::io::Result<HubThread> {
                 mut store,
                 inbox,
                 mesh,
+                pairing,
                 idle_exit,
             } = setup;
             let hub = match Hub::new(config, Box::new(RandomIds), Box::new(identity), &mut store) {
@@ -97,6 +100,7 @@ pub(crate) fn spawn(setup: HubSetup) -> std::io::Result<HubThread> {
                 store,
                 inbox,
                 mesh,
+                pairing,
                 idle_exit,
                 clock: Clock::new(),
                 received: Vec::with_capacity(BATCH_INPUTS),
@@ -159,6 +163,7 @@ struct Body {
     store: SqliteStore,
     inbox: Inbox,
     mesh: MeshSlot,
+    pairing: PairingSlot,
     idle_exit: Option<Duration>,
     clock: Clock,
     /// Events taken from the channel at once.
@@ -471,7 +476,7 @@ impl Body {
                     }
                 }
                 Effect::Mesh(effect) => self.mesh.apply(effect),
-                Effect::Pairing(_) => {}
+                Effect::Pairing(effect) => self.pairing.apply(effect),
                 Effect::Stop => self.stopping = true,
             }
         }

@@ -78,6 +78,7 @@ mod lifecycle;
 mod logging;
 mod mesh;
 mod node;
+mod pairing;
 mod platform;
 mod sessions;
 pub mod store;

@@ -7,6 +7,7 @@ use crate::in_process::{
 };
 use crate::lifecycle::{Footing, HubLock};
 use crate::mesh::MeshKeeper;
+use crate::pairing::PairingKeeper;
 use crate::sessions::{CLOSE_TIME, Door};
 use crate::{ExitReason, NodeBuilder, NodeError};
 use ecorelay_config::DataDir;
@@ -169,6 +170,7 @@ pub(crate) async fn supervise(
     thread: HubThread,
     mut listeners: JoinSet<()>,
     mut mesh: MeshKeeper,
+    mut pairing: PairingKeeper,
     door: Door,
     lock: HubLock,
     footing: Footing,
@@ -185,6 +187,7 @@ pub(crate) async fn supervise(
             tracing::error!("the mesh has died: the hub ends");
             lost = true;
         }
+        never = pairing.run() => match never {},
         path = footing.lost() => file = Some(path.display().to_string()),
     }
     if lost || file.is_some() {
@@ -193,7 +196,11 @@ pub(crate) async fn supervise(
     listeners.shutdown().await;
     let exit = ended.await;
     // The links and the clients take what is queued for them at the same time.
-    let _ = tokio::join!(timeout(CLOSE_TIME, door.all_left()), mesh.end());
+    let _ = tokio::join!(
+        timeout(CLOSE_TIME, door.all_left()),
+        mesh.end(),
+        pairing.end()
+    );
     drop(lock);
     if let Some(path) = file {
         return Err(NodeError::FileLost { path });

@@ -79,6 +79,11 @@ impl Identity {
         self.peer_id.to_string()
     }
 
+    /// Returns the PeerId.
+    pub(crate) fn peer(&self) -> &ecorelay_protocol::PeerId {
+        &self.peer_id
+    }
+
     /// Returns the key pair, for the mesh's transport.
     pub(crate) fn keypair(&self) -> &Keypair {
         &self.keypair

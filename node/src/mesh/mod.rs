@@ -5,7 +5,7 @@
 //! hub thread as a `MeshInput`. One connection per hub, one link stream per connection (`link`).
 //! Hubs that cannot dial each other meet at a server (`rendezvous`), and go on directly if they can.
 //! `keeper` starts and ends all that with the node, `key_file` is `mesh.key`, `ports` says where
-//! to listen.
+//! to listen; `pipe` brings hubs together that are about to pair, before they have a mesh.
 
 mod behaviour;
 mod config;
@@ -24,6 +24,7 @@ mod link;
 mod listening;
 mod names;
 mod one_path;
+mod pipe;
 mod ports;
 mod pulse;
 mod queue;
@@ -45,3 +46,4 @@ pub(crate) use identity::Identity;
 pub use identity::IdentityError;
 pub(crate) use keeper::{MeshKeeper, MeshSettings, MeshSlot};
 pub use key_file::MeshKeyError;
+pub(crate) use pipe::{Pipe, PipeError, Pipes};

@@ -1,0 +1,1 @@
+//! Pairing through a rendezvous server.
