@@ -155,10 +155,9 @@ async fn a_message_that_was_changed_at_any_place_is_noticed() {
 async fn what_one_side_said_cannot_be_sent_back_to_it() {
     let gate = gate(&code_door(7, "otter-lamp"));
     let call = call(Method::Code(7), b"otter-lamp");
-    let (mut confirm, mut proof) = (None, None);
+    let mut proof = None;
     let mirror: Meddle = Box::new(move |from_guest, count, message| {
         match (from_guest, count) {
-            (true, 2) => confirm = Some(message.clone()),
             (true, 3) => proof = Some(message.clone()),
             (false, 2) => return proof.take(),
             _ => {}

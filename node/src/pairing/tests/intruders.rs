@@ -150,7 +150,7 @@ async fn a_member_with_anothers_signature_is_not_heard() {
     send(&mut stream, &Clear::Sealed(proof)).await;
     assert_eq!(receive(&mut stream).await, None);
     // The brain has heard nothing of it: what it hears next is of a true member.
-    let mut guest = Body::start();
+    let guest = Body::start();
     guest.dial(1, Method::Member, b"", &[at]);
     assert_eq!(host.sealed().await.1, guest.peer());
 }
