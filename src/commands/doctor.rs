@@ -3,8 +3,12 @@
 mod assistants;
 mod files;
 mod finding;
+mod firewall;
 mod hub;
 mod mesh;
+mod multicast;
+mod network;
+mod servers;
 
 use crate::context::Context;
 use crate::error::CliError;

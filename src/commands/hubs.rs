@@ -75,7 +75,6 @@ fn document(status: &Value) -> Value {
         "peer_id",
         "mesh",
         "hubs",
-        "revoked",
         "rendezvous",
         "nearby",
         "dials",

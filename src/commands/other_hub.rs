@@ -48,7 +48,7 @@ pub(super) fn find<'a>(status: &'a Value, wanted: &str) -> Result<Doc<'a>, CliEr
 fn known(status: &Value) -> Vec<Doc<'_>> {
     let doc = Doc(status);
     let mut hubs = doc.list("hubs");
-    hubs.extend(doc.list("revoked"));
+    hubs.extend(Doc(&doc.0["mesh"]).list("revoked"));
     hubs
 }
 

@@ -121,7 +121,7 @@ pub(crate) fn punch_words(punch: Doc<'_>) -> String {
 
 /// Returns the section of the hubs that were taken out of the mesh; empty where there are none.
 pub(crate) fn revoked(doc: Doc<'_>, around: Surroundings<'_>) -> String {
-    let revoked = doc.list("revoked");
+    let revoked = Doc(&doc.0["mesh"]).list("revoked");
     if revoked.is_empty() {
         return String::new();
     }

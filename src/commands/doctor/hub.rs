@@ -1,13 +1,14 @@
 //! The hub: is it there, can it be started, does it fit this program, what does it warn of.
 
 use super::finding::{Finding, fail, ok, warn};
-use super::mesh;
+use super::{firewall, mesh, multicast, network, servers};
 use crate::commands::live_status;
 use crate::commands::mesh_wait::{is_linked, watch_for};
 use crate::error::CliError;
 use crate::hub::{Hub, Start};
+use crate::identity::program;
 use crate::view::document::Doc;
-use ecorelay_config::DataDir;
+use ecorelay_config::{Config, DataDir};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -33,6 +34,7 @@ pub(super) async fn check(dir: &DataDir, can_start: bool) -> Vec<Finding> {
             findings.push(version(&status));
             findings.extend(websocket(&status).await);
             findings.extend(mesh::check(&status));
+            findings.extend(surroundings(dir, &status).await);
             let warnings = status["warnings"]
                 .as_array()
                 .map(Vec::as_slice)
@@ -117,6 +119,26 @@ async fn reach(dir: &DataDir, can_start: bool, findings: &mut Vec<Finding>) -> O
             None
         }
     }
+}
+
+/// Checks the network around the hub.
+async fn surroundings(dir: &DataDir, status: &Value) -> Vec<Finding> {
+    let doc = Doc(status);
+    let mesh = Doc(&status["mesh"]);
+    let missing = doc.list("hubs").into_iter().any(|hub| !is_linked(hub)) || mesh.flag("joining");
+    let looks = Config::load(dir).is_ok_and(|config| config.mesh.mdns);
+    // Listening takes a second, in which the servers are tried.
+    let multicast = tokio::task::spawn_blocking(move || match looks {
+        true => multicast::check(&network::interfaces(), missing),
+        false => vec![ok(
+            "multicast",
+            "It is switched off here (`mdns`): hubs on this network are not looked for.",
+        )],
+    });
+    let mut findings = servers::check(doc).await;
+    findings.extend(multicast.await.unwrap_or_default());
+    findings.extend(firewall::check(mesh, missing, &program()));
+    findings
 }
 
 fn version(status: &Value) -> Finding {

@@ -2,13 +2,15 @@
 
 use super::files::{open_to_others, open_to_others_fail};
 use super::finding::{Finding, fail, ok, warn};
-use crate::view::address::{host_port, is_loopback};
+use super::network::{self, Reach};
+use crate::view::address::host_port;
 use crate::view::document::Doc;
-use crate::view::hubs::{hub_name, round_trip};
-use crate::view::text::count;
+use crate::view::hubs::{hub_name, link_place, punch_words, round_trip};
+use crate::view::text::{count, one_line};
 use crate::view::time::{ago, now_ms};
 use ecorelay_protocol::Psk;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A key file is three short lines; a longer file is none.
@@ -57,7 +59,7 @@ pub(super) fn check(status: &Value) -> Vec<Finding> {
         let message = match nearby {
             0 => "This hub is alone: it belongs to no mesh.".to_owned(),
             n => format!(
-                "This hub belongs to no mesh; {} nearby that could be paired (`ecorelay invite`, `ecorelay join`).",
+                "This hub belongs to no mesh; {} nearby that could be paired (`ecorelay pair` on both).",
                 count(n, "hub")
             ),
         };
@@ -80,10 +82,10 @@ pub(super) fn check(status: &Value) -> Vec<Finding> {
         (false, false) => warn(
             CHECK,
             "This hub has the mesh's key, but no hub of the mesh has let it in.",
-            "`ecorelay invite` on a hub of the mesh, `ecorelay join` here.",
+            "`ecorelay pair` on a hub of the mesh, and the code that it shows here: `ecorelay pair CODE`.",
         ),
     }];
-    findings.push(addresses(mesh));
+    findings.extend(addresses(mesh));
     findings.extend(hubs.iter().take(NAMED).map(|hub| other(*hub)));
     let failing = doc
         .list("dials")
@@ -103,21 +105,53 @@ pub(super) fn check(status: &Value) -> Vec<Finding> {
     findings
 }
 
-fn addresses(mesh: Doc<'_>) -> Finding {
+fn addresses(mesh: Doc<'_>) -> Vec<Finding> {
     const CHECK: &str = "addresses";
     let remedy = "Look at `listen` under [mesh] in config.toml, and at the machine's network.";
     let addresses = mesh.list("addresses");
     let addresses: Vec<&str> = addresses.iter().filter_map(|a| a.0.as_str()).collect();
     if addresses.is_empty() {
-        return warn(CHECK, "This hub listens on no address.", remedy);
+        return vec![warn(CHECK, "This hub listens on no address.", remedy)];
     }
-    let named: Vec<String> = addresses.iter().map(|a| host_port(a)).collect();
-    let named = named.join(", ");
-    if addresses.iter().all(|address| is_loopback(address)) {
-        let message = format!("This hub listens on {named}, which only this machine can reach.");
-        return warn(CHECK, message, remedy);
+    let interfaces = network::interfaces();
+    let mut by_reach: BTreeMap<Reach, Vec<String>> = BTreeMap::new();
+    let mut odd = Vec::new();
+    for address in &addresses {
+        match network::socket_of(address) {
+            None => odd.push(host_port(address)),
+            Some((ip, _)) => {
+                let on = interfaces.iter().find(|i| i.ip == ip && !ip.is_loopback());
+                let on = on.map_or(String::new(), |i| format!(" ({})", one_line(&i.name)));
+                by_reach
+                    .entry(Reach::of(ip))
+                    .or_default()
+                    .push(format!("{}{on}", host_port(address)));
+            }
+        }
     }
-    ok(CHECK, format!("This hub listens on {named}."))
+    if odd.is_empty() && by_reach.keys().all(|reach| *reach == Reach::Loopback) {
+        let named: Vec<String> = by_reach.into_values().flatten().collect();
+        let message = format!(
+            "This hub listens on {}, which only this machine can reach.",
+            named.join(", ")
+        );
+        return vec![warn(CHECK, message, remedy)];
+    }
+    by_reach.remove(&Reach::Loopback);
+    let mut findings: Vec<Finding> = by_reach
+        .into_iter()
+        .map(|(reach, named)| {
+            let message = format!("{}: reached by {}.", named.join(", "), reach.words());
+            ok(CHECK, message)
+        })
+        .collect();
+    if !odd.is_empty() {
+        findings.push(ok(
+            CHECK,
+            format!("This hub listens on {}.", odd.join(", ")),
+        ));
+    }
+    findings
 }
 
 fn other(hub: Doc<'_>) -> Finding {
@@ -131,7 +165,15 @@ fn other(hub: Doc<'_>) -> Finding {
         } else {
             format!(", {rtt}")
         };
-        let place = host_port(hub.0["address"].as_str().unwrap_or(""));
+        let place = link_place(hub);
+        let punch = Doc(&hub.0["punch"]);
+        if state == "relayed" && punch.text("outcome") == "failed" {
+            return warn(
+                CHECK,
+                format!("{name}: {state}, {place}{rtt}; {}.", punch_words(punch)),
+                "It works, through the server. A direct way needs one side that can be reached: forward the mesh port on one router to its hub, and set `external_addresses` under [mesh] in config.toml there.",
+            );
+        }
         return ok(CHECK, format!("{name}: {state}, {place}{rtt}."));
     }
     let since = hub.moment("since").map_or(String::new(), |then| {
