@@ -6,11 +6,13 @@
 
 mod data_dir;
 mod file;
+mod hub_id;
 pub mod reference;
 mod secret;
 
 pub use data_dir::DataDir;
 pub use file::{Config, LimitSettings, MeshSettings};
+pub use hub_id::set_hub_id;
 pub use secret::load_or_create_token;
 
 /// Why a setting, a folder or a key file cannot be used.

@@ -64,10 +64,21 @@ pub struct Bridge {
     pub hub_id: Option<String>,
     /// The address it listened on.
     pub listen: Option<String>,
-    /// The addresses of the hubs it connected to.
-    pub peers: Vec<String>,
+    /// The hubs it connected to.
+    pub peers: Vec<BridgePeer>,
     /// The address of its relay server.
     pub relay: Option<String>,
+    /// It holds a shared secret, or a relay's token.
+    pub secret: bool,
+}
+
+/// A hub that a reference hub connected to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BridgePeer {
+    /// Its name, where it is told.
+    pub hub_id: Option<String>,
+    /// Its address, where it is told.
+    pub address: Option<String>,
 }
 
 /// Returns which files of a reference data directory there are at `dir`.
@@ -244,19 +255,29 @@ fn parse_group(file: &Path, bytes: &[u8]) -> Result<Group, Skipped> {
 fn parse_bridge(file: &Path, bytes: &[u8]) -> Result<Bridge, Skipped> {
     let value = json(file, bytes)?;
     let text = |keys: &[&str]| keys.iter().find_map(|key| place(&value[*key]));
+    let one = |name: Option<&str>, value: &Value| {
+        let named = value["hub_id"].as_str().or(value["hubId"].as_str());
+        let peer = BridgePeer {
+            hub_id: named.or(name).map(str::to_owned),
+            address: place(value),
+        };
+        (peer != BridgePeer::default()).then_some(peer)
+    };
     let peers = match &value["peers"] {
-        Value::Array(peers) => peers.iter().filter_map(place).collect(),
+        Value::Array(peers) => peers.iter().filter_map(|peer| one(None, peer)).collect(),
         Value::Object(peers) => peers
             .iter()
-            .map(|(name, at)| place(at).map_or_else(|| name.clone(), |at| format!("{name} {at}")))
+            .filter_map(|(name, peer)| one(Some(name), peer))
             .collect(),
         _ => Vec::new(),
     };
+    let there = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
     Ok(Bridge {
         hub_id: text(&["hub_id", "hubId"]),
         listen: text(&["listen", "bind"]),
         peers,
         relay: text(&["relay", "relay_url", "relayUrl"]),
+        secret: there(&value["secret"]) || there(&value["relay"]["token"]),
     })
 }
 
@@ -268,7 +289,7 @@ fn place(value: &Value) -> Option<String> {
         Value::Number(port) => Some(format!("port {port}")),
         Value::Object(object) => {
             let text = |key: &str| object.get(key).and_then(Value::as_str);
-            let host = ["url", "address", "host", "hub_id"]
+            let host = ["url", "address", "host"]
                 .into_iter()
                 .find_map(text);
             let port = object.get("port").and_then(Value::as_u64);
@@ -288,6 +309,8 @@ fn json(file: &Path, bytes: &[u8]) -> Result<Value, Skipped> {
         file: file.to_owned(),
         reason,
     };
+    // Windows editors put a mark before the text; the reference takes no notice of it.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let value: Value =
         serde_json::from_slice(bytes).map_err(|e| skip(format!("It is not valid JSON: {e}.")))?;
     if value.is_object() {
@@ -543,12 +566,22 @@ mod tests {
     #[test]
     fn a_bridge_is_reported_without_its_secret() {
         let text = r#"{"hub_id":"desk","listen":{"host":"0.0.0.0","port":9377},"secret":"s3cret",
-            "peers":[{"host":"10.0.0.2","port":9377,"secret":"s3cret"},"ws://x"],"relay":{"url":"wss://r","token":"s3cret"}}"#;
+            "peers":[{"hub_id":"nas","host":"10.0.0.2","port":9377,"secret":"s3cret"},"ws://x",{}],
+            "relay":{"url":"wss://r","token":"s3cret"}}"#;
         let bridge = parse_bridge(Path::new("bridge.json"), text.as_bytes()).unwrap();
         assert_eq!(bridge.listen.as_deref(), Some("0.0.0.0:9377"));
-        assert_eq!(bridge.peers, ["10.0.0.2:9377", "ws://x"]);
+        let peer = |hub_id: Option<&str>, address: &str| BridgePeer {
+            hub_id: hub_id.map(str::to_owned),
+            address: Some(address.to_owned()),
+        };
+        let expected = [peer(Some("nas"), "10.0.0.2:9377"), peer(None, "ws://x")];
+        assert_eq!(bridge.peers, expected);
         assert_eq!(bridge.relay.as_deref(), Some("wss://r"));
-        assert!(!format!("{bridge:?}").contains("s3cret"));
+        assert!(bridge.secret && !format!("{bridge:?}").contains("s3cret"));
+        let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
+        assert_eq!(parse_bridge(Path::new("b"), &marked), Ok(bridge));
+        let broken = parse_bridge(Path::new("b"), b"{\n\"hub_id\": \"x\",\n}").unwrap_err();
+        assert!(broken.reason.contains("line 3"), "{broken:?}");
     }
 
     #[test]

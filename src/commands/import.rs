@@ -1,15 +1,18 @@
-//! `import`: takes over the mailboxes and groups of an EcoRelay 0.8–1.0 data directory.
+//! `import`: takes over the mailboxes, the groups and the hub id of an EcoRelay 0.8–1.0 data
+//! directory, and says what takes the place of its bridge.
 
+mod bridge;
 mod chunks;
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::hub::Hub;
-use crate::view::style::{BOLD, DIM, GOOD, WARN, paint};
+use crate::view::style::{BOLD, GOOD, WARN, paint};
 use crate::view::text::{count, one_line};
 use chunks::{mailbox_chunks, one_request};
 use clap::Args;
-use ecorelay_config::reference::{self, Bridge, Listing, Skipped};
+use bridge::Taken;
+use ecorelay_config::reference::{self, Listing, Skipped};
 use ecorelay_protocol::HubLine;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -31,7 +34,7 @@ struct Summary {
     messages: Counts,
     groups: usize,
     entries: Counts,
-    bridge: Option<Bridge>,
+    bridge: Option<Taken>,
     skipped: Vec<Skipped>,
 }
 
@@ -102,7 +105,9 @@ pub(crate) async fn run(args: ImportArgs, context: &Context) -> Result<(), CliEr
     if let Some(file) = &listing.bridge {
         match reference::read_bridge(file) {
             Err(skipped) => summary.skipped.push(skipped),
-            Ok(bridge) => summary.bridge = Some(bridge),
+            Ok(bridge) => {
+                summary.bridge = Some(bridge::take(bridge, args.dry_run, context)?);
+            }
         }
     }
     context.output.result(
@@ -139,9 +144,7 @@ fn document(summary: &Summary, dry_run: bool) -> Value {
         "messages": counts(summary.messages),
         "groups": summary.groups,
         "entries": counts(summary.entries),
-        "bridge": summary.bridge.as_ref().map(|b| json!({
-            "hub_id": b.hub_id, "listen": b.listen, "peers": b.peers, "relay": b.relay,
-        })),
+        "bridge": summary.bridge.as_ref().map(bridge::document),
         "skipped": summary.skipped.iter().map(|s| json!({
             "file": s.file.display().to_string(), "reason": s.reason,
         })).collect::<Vec<_>>(),
@@ -174,26 +177,7 @@ fn page(summary: &Summary, dry_run: bool) -> String {
         became(summary.entries)
     ));
     if let Some(bridge) = &summary.bridge {
-        out.push_str(&format!(
-            "\n{}\n",
-            paint(BOLD, "Bridge (for your information)")
-        ));
-        let peers = (!bridge.peers.is_empty()).then(|| bridge.peers.join(", "));
-        for (name, value) in [
-            ("hub id", &bridge.hub_id),
-            ("listened", &bridge.listen),
-            ("peers", &peers),
-            ("relay", &bridge.relay),
-        ] {
-            if let Some(value) = value {
-                out.push_str(&format!(
-                    "  {}  {}\n",
-                    paint(DIM, format!("{name:<8}")),
-                    one_line(value)
-                ));
-            }
-        }
-        out.push_str("  Its shared secret is not taken over.\n");
+        out.push_str(&bridge::page(bridge));
     }
     if !summary.skipped.is_empty() {
         out.push_str(&format!("\n{}\n", paint(BOLD, "Left out")));
@@ -230,10 +214,7 @@ mod tests {
                 taken: 1,
                 known: 0,
             },
-            bridge: Some(Bridge {
-                hub_id: Some("desk".into()),
-                ..Bridge::default()
-            }),
+            bridge: None,
             skipped: vec![Skipped {
                 file: "m/x.json".into(),
                 reason: "It is empty.".into(),
@@ -241,7 +222,7 @@ mod tests {
         };
         assert_eq!(
             plain(&page(&summary, false)),
-            "✓ Import done\n  2 mailboxes with 7 messages: 5 taken over, 2 here already\n  1 group with 1 entry: 1 taken over\n\nBridge (for your information)\n  hub id    desk\n  Its shared secret is not taken over.\n\nLeft out\n  ! m/x.json: It is empty.\n"
+            "✓ Import done\n  2 mailboxes with 7 messages: 5 taken over, 2 here already\n  1 group with 1 entry: 1 taken over\n\nLeft out\n  ! m/x.json: It is empty.\n"
         );
         assert_eq!(document(&summary, false)["messages"]["known"], 2);
     }
