@@ -289,9 +289,7 @@ fn place(value: &Value) -> Option<String> {
         Value::Number(port) => Some(format!("port {port}")),
         Value::Object(object) => {
             let text = |key: &str| object.get(key).and_then(Value::as_str);
-            let host = ["url", "address", "host"]
-                .into_iter()
-                .find_map(text);
+            let host = ["url", "address", "host"].into_iter().find_map(text);
             let port = object.get("port").and_then(Value::as_u64);
             match (host, port) {
                 (Some(host), Some(port)) => Some(format!("{host}:{port}")),

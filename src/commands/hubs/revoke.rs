@@ -1,23 +1,19 @@
 //! `hubs revoke`: takes a hub out of the mesh, says first what that means and then what was done.
 
 use super::change::named;
-use crate::commands::mesh_wait::{is_linked, watch_for};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::tool_result;
 use crate::view::document::Doc;
-use crate::view::hubs::hub_name;
 use crate::view::style::{BOLD, GOOD, WARN, paint};
 use crate::view::text::one_line;
 use clap::Args;
+use ecorelay_protocol::HubLine;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
-use std::time::Duration;
 
 /// An answer to a question is no longer than this, in bytes.
 const ANSWER_BYTES: u64 = 256;
-/// How long the other hubs are watched change their key.
-const SPREAD_WITHIN: Duration = Duration::from_secs(3);
 /// So many hubs are named one by one.
 const NAMED: usize = 10;
 
@@ -40,39 +36,13 @@ pub(super) async fn run(args: RevokeArgs, context: &Context) -> Result<(), CliEr
         .hub
         .ask(json!({"type": "hub", "hub": named.peer_id, "change": "revoke"}))
         .await?;
-    // Hubs that were linked are dialled anew with the new key; those that are back show it.
-    let others = others(&named.status, &named.peer_id, true);
-    let all_back = |status: &Value| {
-        let linked = self::others(status, &named.peer_id, true);
-        let back = others.iter().all(|hub| linked.contains(hub));
-        back.then(|| status.clone())
+    let HubLine::HubResult { hubs, missing, .. } = &answer else {
+        return Err(CliError::odd_answer("hub"));
     };
-    let (Ok(after) | Err(after)) = watch_for(&mut named.hub, SPREAD_WITHIN, all_back).await?;
-    let (with_key, without) = (
-        self::others(&after, &named.peer_id, true),
-        self::others(&after, &named.peer_id, false),
-    );
     context.output.result(
-        || {
-            let mut document = tool_result(&answer);
-            document["hub_id"] = json!(named.name);
-            document["peer_id"] = json!(named.peer_id);
-            document["linked"] = json!(with_key);
-            document["offline"] = json!(without);
-            document
-        },
-        || done(&named.name, &with_key, &without),
+        || tool_result(&answer),
+        || done(&named.name, *hubs, missing),
     )
-}
-
-/// Returns the names of the hubs that are left, those that are linked or those that are not.
-fn others(status: &Value, revoked: &str, linked: bool) -> Vec<String> {
-    Doc(status)
-        .list("hubs")
-        .into_iter()
-        .filter(|hub| hub.text("peer_id") != revoked && is_linked(*hub) == linked)
-        .map(hub_name)
-        .collect()
 }
 
 /// Asks the person; where nobody can be asked, says which option answers.
@@ -119,26 +89,27 @@ fn warning(name: &str, status: &Value, peer_id: &str) -> String {
     )
 }
 
-fn done(name: &str, linked: &[String], offline: &[String]) -> String {
-    let mut out = format!(
-        "{} {} is revoked, and the mesh has a new key.\n",
+/// Returns what was done, and which of the hubs that are left have the new key.
+fn done(name: &str, hubs: usize, missing: &[String]) -> String {
+    let have = hubs.saturating_sub(missing.len());
+    let keys = match (hubs, missing) {
+        (0 | 1, _) => "This hub is the only one left in it.".to_owned(),
+        (_, []) => format!("All {hubs} hubs that are left have it."),
+        (_, missing) => format!(
+            "{have} of {hubs} hubs have it by now, this one included; {} {} it when back.",
+            list(missing),
+            if missing.len() == 1 { "gets" } else { "get" },
+        ),
+    };
+    format!(
+        "{} {} is revoked, and the mesh has a new key. {keys}",
         paint(GOOD, "✓"),
         paint(BOLD, name)
-    );
-    if linked.is_empty() && offline.is_empty() {
-        out.push_str("  No other hub is left in the mesh.\n");
-    }
-    if !linked.is_empty() {
-        out.push_str(&format!("  linked with it:       {}\n", list(linked)));
-    }
-    if !offline.is_empty() {
-        out.push_str(&format!("  get it when back:     {}\n", list(offline)));
-    }
-    out
+    )
 }
 
 fn list(names: &[String]) -> String {
-    let shown: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+    let shown: Vec<String> = names.iter().take(NAMED).map(|n| one_line(n)).collect();
     match names.len() - shown.len() {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
@@ -160,11 +131,21 @@ mod tests {
         ]});
         let text = plain(&warning("laptop", &status, "a"));
         assert!(text.contains("waits here for it (3)"), "{text}");
-        let (linked, offline) = (others(&status, "a", true), others(&status, "a", false));
-        assert_eq!(
-            plain(&done("laptop", &linked, &offline)),
-            "✓ laptop is revoked, and the mesh has a new key.\n  linked with it:       desk\n  get it when back:     nas\n"
-        );
-        assert!(plain(&done("laptop", &[], &[])).contains("No other hub is left"));
+        for (hubs, missing, words) in [
+            (1, &[][..], "only one left"),
+            (3, &[], "All 3 hubs that are left have it."),
+            (
+                3,
+                &["nas".to_owned()],
+                "2 of 3 hubs have it by now, this one included; nas gets it when back.",
+            ),
+        ] {
+            let text = plain(&done("laptop", hubs, missing));
+            assert!(
+                text.starts_with("✓ laptop is revoked, and the mesh has a new key. "),
+                "{text}"
+            );
+            assert!(text.contains(words), "{text}");
+        }
     }
 }

@@ -85,14 +85,39 @@ pub(super) fn page(taken: &Taken) -> String {
     let name = bridge.hub_id.as_deref().map(one_line).unwrap_or_default();
     let said = match &taken.name {
         NameFate::None => None,
-        NameFate::Taken => Some((true, format!("The hub id {name} is written into config.toml; it holds from the next start: `ecorelay node restart`."))),
-        NameFate::Same => Some((true, format!("The hub id {name} stands in config.toml already."))),
-        NameFate::Other(set) => Some((false, format!("The hub id {name} is not taken over: config.toml says {set}. Change `hub_id` there if you want the old one."))),
-        NameFate::InMesh => Some((false, format!("The hub id {name} is not taken over: this hub belongs to a mesh that knows it by another. If you want the old one: hub_id = \"{name}\" in config.toml, then `ecorelay node restart`."))),
-        NameFate::Invalid(why) => Some((false, format!("The hub id is not taken over. {}", one_line(why)))),
+        NameFate::Taken => Some((
+            true,
+            format!(
+                "The hub id {name} is written into config.toml; it holds from the next start: `ecorelay node restart`."
+            ),
+        )),
+        NameFate::Same => Some((
+            true,
+            format!("The hub id {name} stands in config.toml already."),
+        )),
+        NameFate::Other(set) => Some((
+            false,
+            format!(
+                "The hub id {name} is not taken over: config.toml says {set}. Change `hub_id` there if you want the old one."
+            ),
+        )),
+        NameFate::InMesh => Some((
+            false,
+            format!(
+                "The hub id {name} is not taken over: this hub belongs to a mesh that knows it by another. If you want the old one: hub_id = \"{name}\" in config.toml, then `ecorelay node restart`."
+            ),
+        )),
+        NameFate::Invalid(why) => Some((
+            false,
+            format!("The hub id is not taken over. {}", one_line(why)),
+        )),
     };
     if let Some((good, said)) = said {
-        let mark = if good { paint(GOOD, "✓") } else { paint(WARN, "!") };
+        let mark = if good {
+            paint(GOOD, "✓")
+        } else {
+            paint(WARN, "!")
+        };
         out.push_str(&format!("  {mark} {said}\n"));
     }
     if bridge.secret {
@@ -100,13 +125,13 @@ pub(super) fn page(taken: &Taken) -> String {
     }
     let steps = steps(bridge);
     if !steps.is_empty() {
-        out.push_str(&format!("\n{}\n", paint(BOLD, "In place of its connections")));
+        out.push_str(&format!(
+            "\n{}\n",
+            paint(BOLD, "In place of its connections")
+        ));
     }
     for (what, command) in steps {
-        out.push_str(&format!(
-            "  {what}\n    {} {command}\n",
-            paint(DIM, "→")
-        ));
+        out.push_str(&format!("  {what}\n    {} {command}\n", paint(DIM, "→")));
     }
     out
 }
