@@ -20,6 +20,7 @@ pub(crate) mod offline;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod terminal;
+pub(crate) mod wire;
 
 use std::time::{Duration, Instant};
 

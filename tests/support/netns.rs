@@ -73,6 +73,11 @@ impl Lan {
         port
     }
 
+    /// From now on every machine hears every packet, as on an old hub or an open wireless network.
+    pub(crate) fn flood(&self) {
+        self.in_switch("link set br0 type bridge ageing_time 0");
+    }
+
     /// From now on the switch hands no multicast on, as some wireless networks do.
     pub(crate) fn drop_multicast(&self) {
         for number in 1..=self.ports.load(Ordering::Relaxed) {
