@@ -82,14 +82,24 @@ impl SqliteStore {
     }
 
     pub(super) fn find_outgoing(&self, msg_id: &str) -> Result<Option<OutgoingRow>, StoreError> {
+        // In two steps: SQLite plans a join with `outboxes` anew for every value that is bound,
+        // which takes longer than everything else about a message that is new.
+        let place = self.one(
+            "SELECT id FROM outgoing WHERE msg_id = ?1",
+            [msg_id],
+            |row| row.get::<_, i64>(0),
+        )?;
+        let Some(place) = place else {
+            return Ok(None);
+        };
         self.one(
             concat!(
                 "SELECT ",
                 outgoing_columns!(),
                 ", peer FROM outgoing JOIN outboxes ON outboxes.id = outgoing.id >> 32 \
-                 WHERE msg_id = ?1"
+                 WHERE outgoing.id = ?1"
             ),
-            [msg_id],
+            [place],
             |row| outgoing(row, word(row, 15)?),
         )
     }
