@@ -3,7 +3,7 @@
 
 use crate::clients::Caller;
 use crate::hub::{Done, Turn, refuse};
-use crate::{Hub, Origin, Store, Write};
+use crate::{Hub, Store, Write};
 use ecorelay_protocol::{Address, ErrorCode, HubChange, HubPolicy, PeerId, limits, visible};
 use std::collections::BTreeSet;
 
@@ -19,20 +19,6 @@ impl Hub {
         hub: &str,
         change: HubChange,
     ) -> Done {
-        let conn = self.conns.get(&caller.conn);
-        let terminal = |c: &crate::clients::Conn| {
-            c.origin != Origin::WebSocket
-                && c.session.as_ref().is_none_or(|name| {
-                    let session = self.sessions.get(name);
-                    session.is_some_and(crate::clients::Session::is_terminal)
-                })
-        };
-        if !conn.is_some_and(terminal) {
-            return refuse(
-                ErrorCode::BadMsg,
-                "Only a person at a terminal of this machine may do this: ecorelay hubs",
-            );
-        }
         let peer = self.find_hub(hub)?;
         match change {
             HubChange::Revoke => return self.revoke_hub(t, caller, &peer),

@@ -349,3 +349,155 @@ fn walk(
     }
     places
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{Keys as _, PlainKeys};
+    use proptest::prelude::*;
+
+    fn peer(n: u8) -> PeerId {
+        PlainKeys::numbered(n + 1).peer_id().clone()
+    }
+
+    fn entry(by: u8, subject: u8, ts: u64, revoked: bool, keeps: &[u8]) -> (Admission, Signed) {
+        let admission = Admission {
+            root: peer(0),
+            subject: peer(subject),
+            ts,
+            revoked,
+            ticket: None,
+            keeps: keeps.iter().copied().map(peer).collect(),
+        };
+        let keys = PlainKeys::numbered(by + 1);
+        let signed = Signed::new(peer(by), &admission, |m| keys.sign(m));
+        (admission, signed)
+    }
+
+    fn admits(by: u8, subject: u8) -> (Admission, Signed) {
+        entry(by, subject, 1, false, &[])
+    }
+
+    fn revokes(by: u8, subject: u8, ts: u64, keeps: &[u8]) -> (Admission, Signed) {
+        entry(by, subject, ts, true, keeps)
+    }
+
+    /// Adds the entries in this order, each again until all that can be known are.
+    fn roster(entries: &[(Admission, Signed)]) -> Roster {
+        let mut roster = Roster::load(Some(&peer(0)), &[]);
+        for _ in 0..=entries.len() {
+            for (admission, signed) in entries {
+                roster.add(admission.clone(), signed.clone());
+                roster.derive();
+            }
+        }
+        roster
+    }
+
+    fn members(roster: &Roster, of: u8) -> Vec<u8> {
+        (0..of).filter(|n| roster.is_member(&peer(*n))).collect()
+    }
+
+    #[test]
+    fn a_revoked_hubs_admissions_count_only_where_they_are_kept() {
+        let chain = [admits(0, 1), admits(1, 2), admits(1, 3), admits(3, 4)];
+        assert_eq!(members(&roster(&chain), 5), [0, 1, 2, 3, 4]);
+        let kept = [&chain[..], &[revokes(0, 1, 5, &[3])]].concat();
+        assert_eq!(members(&roster(&kept), 5), [0, 3, 4]);
+        let forged = [&kept[..], &[admits(1, 5), revokes(1, 4, 2, &[])]].concat();
+        assert_eq!(members(&roster(&forged), 6), [0, 3, 4]);
+        let taken_back = [&kept[..], &[admits(4, 2)]].concat();
+        assert_eq!(members(&roster(&taken_back), 5), [0, 2, 3, 4]);
+        // The chain leads through the revoked hub to the kept one, and no further.
+        let roster = roster(&kept);
+        assert_eq!(roster.chain(&peer(4)).len(), 3);
+        assert!(roster.chain(&peer(2)).is_empty());
+    }
+
+    #[test]
+    fn of_two_hubs_that_revoke_each_other_the_nearer_stays() {
+        let deep = [admits(0, 1), admits(1, 2), admits(0, 3)];
+        let both = [revokes(1, 2, 9, &[]), revokes(2, 1, 3, &[2])];
+        assert_eq!(members(&roster(&[&deep[..], &both].concat()), 4), [0, 1, 3]);
+        let level = [revokes(1, 3, 9, &[2]), revokes(3, 1, 3, &[2])];
+        let at_once = [&deep[..], &level].concat();
+        assert_eq!(members(&roster(&at_once), 4), [0, 2, 3]);
+        // Nobody takes the first hub out against its will; with it, anybody does.
+        let first = [&deep[..], &[revokes(2, 0, 3, &[1, 3])]].concat();
+        assert_eq!(members(&roster(&first), 4), [1, 2, 3]);
+        let not = [&first[..], &[revokes(0, 2, 9, &[])]].concat();
+        assert_eq!(members(&roster(&not), 4), [0, 1, 3]);
+    }
+
+    #[test]
+    fn a_revocation_ends_with_its_author_unless_it_was_taken_over() {
+        let mesh = [
+            admits(0, 1),
+            admits(0, 2),
+            admits(0, 3),
+            revokes(2, 3, 4, &[]),
+        ];
+        assert_eq!(members(&roster(&mesh), 4), [0, 1, 2]);
+        let lost = [&mesh[..], &[revokes(0, 2, 5, &[])]].concat();
+        assert_eq!(members(&roster(&lost), 4), [0, 1, 3]);
+        assert_eq!(roster(&lost).overruled().count(), 1);
+        let kept = [&lost[..], &[revokes(0, 3, 5, &[])]].concat();
+        assert_eq!(members(&roster(&kept), 4), [0, 1]);
+    }
+
+    #[test]
+    fn one_author_cannot_fill_the_roster() {
+        let mut roster = Roster::load(Some(&peer(0)), &[]);
+        for n in 1..=2 {
+            let (admission, signed) = admits(0, n);
+            assert_eq!(roster.add(admission, signed), Added::Fresh);
+        }
+        let strange = |n: usize| format!("{}{n:04}", "1".repeat(48)).replace('0', "z");
+        let mut full = 0;
+        for n in 0..limits::ROSTER {
+            let mut admission = admits(1, 1).0;
+            admission.subject = strange(n).parse().unwrap();
+            let signed = Signed::new(peer(1), &admission, |m| m.to_vec());
+            full += usize::from(roster.add(admission, signed) == Added::Full);
+        }
+        assert!(full > 0 && roster.entries.len() <= 2 + limits::ROSTER / 2);
+        let (admission, signed) = admits(2, 9);
+        assert_eq!(roster.add(admission, signed), Added::Fresh);
+        // With its author revoked there is room again.
+        let (admission, signed) = revokes(2, 1, 9, &[]);
+        assert_eq!(roster.add(admission, signed), Added::Fresh);
+        roster.derive();
+        assert!(roster.drop_void().len() >= limits::ROSTER / 2 - 1);
+        assert!(roster.is_revoked(&peer(1)) && roster.is_member(&peer(9)));
+    }
+
+    proptest! {
+        /// Whatever hubs say of each other: every order, and every way through the store, comes
+        /// to the same.
+        #[test]
+        fn every_order_of_the_entries_comes_to_the_same(
+            made in proptest::collection::vec((0..6_u8, 0..6_u8, 0..4_u64, any::<bool>(), proptest::collection::vec(0..6_u8, 0..3)), 0..16),
+            seed in any::<u64>(),
+        ) {
+            let all: Vec<_> = made.iter().map(|(by, of, ts, revoked, keeps)| entry(*by, *of, *ts, *revoked, keeps)).collect();
+            let one = roster(&all);
+            let mut other = all.clone();
+            fastrand::Rng::with_seed(seed).shuffle(&mut other);
+            let other = roster(&other);
+            let stored: Vec<Signed> = one.missing(&[]);
+            let loaded = Roster::load(Some(&peer(0)), &stored);
+            for same in [&other, &loaded] {
+                prop_assert_eq!(&one.digests, &same.digests);
+                prop_assert_eq!(&one.places, &same.places);
+                prop_assert_eq!(&one.revoked, &same.revoked);
+            }
+            // What is sent to a hub that knows nothing counts in the order in which it comes.
+            let mut fresh = Roster::load(Some(&peer(0)), &[]);
+            for signed in stored {
+                let admission = from_cbor(&signed.payload.0).unwrap();
+                prop_assert_eq!(fresh.add(admission, signed), Added::Fresh);
+            }
+        }
+    }
+}
