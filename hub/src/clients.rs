@@ -390,6 +390,7 @@ fn set_req_id(line: &mut HubLine, id: Option<String>) {
         | HubLine::WhyResult { req_id, .. }
         | HubLine::InviteResult { req_id, .. }
         | HubLine::JoinResult { req_id, .. }
+        | HubLine::HubResult { req_id, .. }
         | HubLine::Pair { req_id, .. }
         | HubLine::ImportResult { req_id, .. } => *req_id = id,
         _ => {}

@@ -130,7 +130,7 @@ fn a_groups_members_on_a_revoked_hub_are_taken_out() {
     let ben = mesh.session(1, "ben");
     let cat = mesh.session(2, "cat");
     mesh.pass(1_000);
-    let made = json!({"type":"group_create","group":"g","members":["ben@hub1","cat@hub2"]});
+    let made = json!({"type":"group_create","name":"g","members":["ben@hub1","cat@hub2"]});
     assert_eq!(mesh.ask(ann, made)["type"], "group_created");
     mesh.pass(1_000);
     mesh.ask(
@@ -192,7 +192,7 @@ fn policies_hold_back_what_another_hub_sends() {
     for client in [ann, ben] {
         mesh.ask(client, json!({"type":"join_room","room":"r"}));
     }
-    let made = json!({"type":"group_create","group":"g","members":["ben@hub1"]});
+    let made = json!({"type":"group_create","name":"g","members":["ben@hub1"]});
     mesh.ask(ann, made);
     mesh.pass(1_000);
     mesh.inbox(ben);
