@@ -24,7 +24,10 @@ impl Mesh {
             .map(|n| Hub::start_as(&name(n)))
             .collect::<Outcome<Vec<_>>>()?;
         let ticket = match hubs.first() {
-            Some(first) => first.ask(&json!({"type": "invite"}), "invite_result")?["ticket"].take(),
+            Some(first) => {
+                first.ask(&json!({"type": "invite", "uses": 1_000}), "invite_result")?["ticket"]
+                    .take()
+            }
             None => return Err("a mesh needs a hub".into()),
         };
         for hub in hubs.iter().skip(1) {

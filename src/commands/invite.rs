@@ -16,6 +16,10 @@ pub(crate) struct InviteArgs {
     /// How long the ticket is good: 30m, 24h, 7d (at most 30d)
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = seconds)]
     expires: u64,
+    /// How many machines may join with it
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=limits::TICKET_USES as u64))]
+    uses: u64,
 }
 
 /// Returns a span of time in seconds.
@@ -40,43 +44,61 @@ fn seconds(text: &str) -> Result<u64, String> {
 }
 
 pub(crate) async fn run(args: InviteArgs, context: &Context) -> Result<(), CliError> {
-    let request = json!({"type": "invite", "expires_s": args.expires});
+    let request = json!({"type": "invite", "expires_s": args.expires, "uses": args.uses});
     let (_, answer) = context.open(request).await?;
     let HubLine::InviteResult { ticket: text, .. } = &answer else {
         return Err(CliError::odd_answer("invite"));
     };
     let ticket = Ticket::decode(text).map_err(|_| CliError::odd_answer("invite"))?;
-    context.output.note(&about(&ticket, now_ms()));
+    let about = About {
+        expires: ticket.expires,
+        uses: args.uses,
+        addresses: &ticket.addresses,
+    };
+    context.output.note(&about.words(now_ms()));
     context
         .output
-        .result(|| document(&answer, &ticket), || text.clone())
+        .result(|| document(&answer, &ticket, args.uses), || text.clone())
 }
 
-fn document(answer: &HubLine, ticket: &Ticket) -> Value {
+fn document(answer: &HubLine, ticket: &Ticket, uses: u64) -> Value {
     let mut document = tool_result(answer);
+    document["uses"] = json!(uses);
     document["addresses"] = json!(ticket.addresses);
     document
 }
 
-/// Returns what a person has to know of a ticket.
-fn about(ticket: &Ticket, now: u64) -> String {
-    let left = ticket.expires.saturating_sub(now) / 1_000;
-    let mut text = format!(
-        "{} Whoever has this ticket can join your mesh until {} ({}).\n\
-         On the other machine: `ecorelay join`, and paste it. Or from here: `ecorelay invite | ssh HOST ecorelay join`.\n",
-        paint(BOLD, "A secret."),
-        utc(ticket.expires),
-        // To the minute: the seconds that went by since are noise.
-        lasting((left + 30) / 60 * 60),
-    );
-    if ticket.addresses.iter().all(|address| is_loopback(address)) {
-        text.push_str(&format!(
-            "{} This hub listens on no address that another machine can reach. A machine on the same network may still find it by itself; \
-             otherwise see `[mesh]` in docs/operations.md, and invite again.\n",
-            paint(WARN, "warning:")
-        ));
+/// What a person has to know of a ticket.
+struct About<'a> {
+    expires: u64,
+    uses: u64,
+    addresses: &'a [String],
+}
+
+impl About<'_> {
+    fn words(&self, now: u64) -> String {
+        let left = self.expires.saturating_sub(now) / 1_000;
+        let who = match self.uses {
+            1 => "Whoever has this ticket can join your mesh with one machine".to_owned(),
+            n => format!("Whoever has this ticket can join your mesh, {n} machines in all,"),
+        };
+        let mut text = format!(
+            "{} {who} until {} ({}).\n\
+             On the other machine: `ecorelay join`, and paste it. Or from here: `ecorelay invite | ssh HOST ecorelay join`.\n",
+            paint(BOLD, "A secret."),
+            utc(self.expires),
+            // To the minute: the seconds that went by since are noise.
+            lasting((left + 30) / 60 * 60),
+        );
+        if self.addresses.iter().all(|address| is_loopback(address)) {
+            text.push_str(&format!(
+                "{} No address is known at which another machine reaches this one. If the other machine is elsewhere: \
+                 `ecorelay rendezvous add`, or `[mesh]` in docs/operations.md, and invite again.\n",
+                paint(WARN, "warning:")
+            ));
+        }
+        text
     }
-    text
 }
 
 #[cfg(test)]
@@ -84,8 +106,6 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
     use crate::view::style::plain;
-    use ecorelay_protocol::link::Signed;
-    use ecorelay_protocol::{Bytes, PeerId, Psk};
 
     #[test]
     fn a_time_is_a_number_and_a_unit() {
@@ -114,35 +134,26 @@ mod tests {
         }
     }
 
-    fn ticket(addresses: &[&str]) -> Ticket {
-        let peer: PeerId = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"
-            .parse()
-            .unwrap();
-        Ticket {
-            psk: Psk::new([7; 32]),
-            root: peer.clone(),
-            inviter: peer.clone(),
-            hub_id: "desk".parse().unwrap(),
-            addresses: addresses.iter().map(|a| (*a).to_owned()).collect(),
-            expires: 1_795_345_096_789 + 86_399_000,
-            claim: Signed {
-                by: peer,
-                payload: Bytes(vec![1]),
-                signature: Bytes(vec![2]),
-            },
-        }
-    }
-
     #[test]
     fn it_is_said_what_a_ticket_is_and_when_nobody_can_use_it() {
-        let said = |addresses: &[&str]| plain(&about(&ticket(addresses), 1_795_345_096_789));
+        let now = 1_795_345_096_789;
+        let said = |uses: u64, addresses: &[&str]| {
+            let addresses: Vec<String> = addresses.iter().map(|a| (*a).to_owned()).collect();
+            let about = About {
+                expires: now + 86_399_000,
+                uses,
+                addresses: &addresses,
+            };
+            plain(&about.words(now))
+        };
         assert_eq!(
-            said(&["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/4001"]),
-            "A secret. Whoever has this ticket can join your mesh until 2026-11-23 10:58 UTC (1 day).\n\
+            said(1, &["127.0.0.1:11001", "10.0.0.1:11001"]),
+            "A secret. Whoever has this ticket can join your mesh with one machine until 2026-11-23 10:58 UTC (1 day).\n\
              On the other machine: `ecorelay join`, and paste it. Or from here: `ecorelay invite | ssh HOST ecorelay join`.\n"
         );
-        for lonely in [&[][..], &["/ip4/127.0.0.1/tcp/1"]] {
-            assert!(said(lonely).contains("warning: This hub listens on no address"));
+        assert!(said(5, &["10.0.0.1:1"]).contains("5 machines in all, until"));
+        for lonely in [&[][..], &["127.0.0.1:1", "[::1]:1"]] {
+            assert!(said(1, lonely).contains("warning: No address is known"));
         }
     }
 }

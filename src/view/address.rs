@@ -41,7 +41,10 @@ pub(crate) fn peer_of(address: &str) -> Option<&str> {
 
 /// Returns whether only this machine itself can reach the address.
 pub(crate) fn is_loopback(address: &str) -> bool {
-    address.starts_with("/ip4/127.") || address.starts_with("/ip6/::1/")
+    let socket: Result<std::net::SocketAddr, _> = address.parse();
+    socket.is_ok_and(|socket| socket.ip().is_loopback())
+        || address.starts_with("/ip4/127.")
+        || address.starts_with("/ip6/::1/")
 }
 
 #[cfg(test)]
@@ -69,6 +72,7 @@ mod tests {
             (peer_of(whole), peer_of("/ip4/1.1.1.1/tcp/1")),
             (Some("12D3KooWx"), None)
         );
+        assert!(is_loopback("[::1]:1") && !is_loopback("10.0.0.1:1"));
         assert!(is_loopback("/ip6/::1/tcp/1") && !is_loopback("/ip6/::11/tcp/1"));
     }
 }

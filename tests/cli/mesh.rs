@@ -48,12 +48,12 @@ fn a_ticket_makes_two_machines_one_mesh() {
     let (desk, laptop) = (machine("desk"), machine("laptop"));
     let invited = desk.run(&["invite", "--expires", "1h"]).expect_code(0);
     let ticket = invited.stdout.trim_end().to_owned();
-    assert!(ticket.starts_with("ecorelay-ticket-1.") && !ticket.contains('\n'));
+    assert!(ticket.starts_with("ecorelay-ticket-") && !ticket.contains('\n'));
     assert!(
         invited.stderr.contains("secret") && invited.stderr.contains("ecorelay join"),
         "{invited:?}"
     );
-    assert!(invited.stderr.contains("no address"), "{invited:?}");
+    assert!(invited.stderr.contains("No address"), "{invited:?}");
     let again = plain_json(&desk, &["invite"]);
     assert_eq!(
         (&again["ok"], &again["created"]),

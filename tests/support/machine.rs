@@ -207,7 +207,10 @@ impl Machine {
 
     /// Makes a ticket; its text is a secret.
     pub(crate) fn invite(&self) -> String {
-        let answer = self.run(&["invite", "--json"]).expect_code(0).json();
+        let answer = self
+            .run(&["invite", "--uses", "1000", "--json"])
+            .expect_code(0)
+            .json();
         answer["ticket"].as_str().expect("a ticket").to_owned()
     }
 
