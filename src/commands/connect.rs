@@ -82,7 +82,7 @@ fn connected(hub: Doc<'_>) -> String {
 fn not_yet(status: &Value, address: &str) -> CliError {
     let reasons = reasons(status, peer_of(address), &[address.to_owned()]);
     let why = if status["mesh"].is_null() {
-        "This hub belongs to no mesh; pair it first: `ecorelay invite` there, `ecorelay join` here."
+        "This hub belongs to no mesh; pair it first: `ecorelay pair` there, and here what it says."
             .to_owned()
     } else if reasons.is_empty() {
         "Nothing is known yet of why.".to_owned()

@@ -5,6 +5,7 @@
 
 mod hub;
 mod mesh;
+mod pairing;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
