@@ -2,7 +2,7 @@
 //! other by themselves.
 
 use super::mesh_wait::{is_linked, reasons, same_place, watch_for};
-use super::multiaddr::{self, EXAMPLE};
+use super::multiaddr;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::view::address::{host_port, peer_of};
@@ -102,6 +102,7 @@ fn not_yet(status: &Value, address: &str) -> CliError {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
+    use crate::commands::multiaddr::EXAMPLE;
     use crate::view::style::plain;
 
     const PEER: &str = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";

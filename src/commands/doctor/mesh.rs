@@ -67,6 +67,10 @@ pub(super) fn check(status: &Value) -> Vec<Finding> {
     }
     let hubs = doc.list("hubs");
     let mut findings = vec![match (mesh.flag("admitted"), mesh.flag("joining")) {
+        (true, _) if hubs.is_empty() => ok(
+            CHECK,
+            "This hub is the only one in its mesh; `ecorelay pair` adds another.",
+        ),
         (true, _) => ok(
             CHECK,
             format!(
