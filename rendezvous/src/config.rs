@@ -1,7 +1,6 @@
 //! What a server is told: where it listens, who may enter, and how much anybody gets.
 
 use crate::Identity;
-use ecorelay_protocol::limits::HUBS;
 use ecorelay_protocol::rendezvous::TOKEN_BYTES;
 use libp2p::Multiaddr;
 use std::collections::HashSet;
@@ -54,77 +53,115 @@ impl Config {
     }
 }
 
-/// How much anybody gets. An IP is one IPv4 address or one /64 of IPv6.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections together.
-    pub connections: u32,
-    /// Connections per IP: offices and mobile networks have one for many.
-    pub connections_per_ip: u32,
-    /// New connections per IP and minute.
-    pub connects_per_minute: u32,
-    /// Handshakes under way together.
-    pub handshakes: u32,
-    /// Handshakes under way per IP.
-    pub handshakes_per_ip: u32,
-    /// Meshes together.
-    pub meshes: usize,
-    /// Hubs per mesh.
-    pub hubs_per_mesh: usize,
-    /// Reservations per mesh.
-    pub reservations_per_mesh: usize,
-    /// Reservations per IP.
-    pub reservations_per_ip: usize,
-    /// Circuits together.
-    pub circuits: usize,
-    /// Circuits per mesh.
-    pub circuits_per_mesh: usize,
-    /// Circuits per IP.
-    pub circuits_per_ip: usize,
-    /// Circuits per hub.
-    pub circuits_per_hub: usize,
-    /// Reservations and circuits that one hub may ask for per minute.
-    pub requests_per_minute: u32,
-    /// Messages one hub may say per minute.
-    pub messages_per_minute: u32,
-    /// Pairing pipes together, waiting or joined.
-    pub pipes: usize,
-    /// Pairing pipes per IP.
-    pub pipes_per_ip: usize,
-    /// Guests that may look for a host, per IP and minute: each may cost somebody a code.
-    pub guests_per_minute: u32,
-    /// Bytes one pairing conversation may have.
-    pub pipe_bytes: u64,
-    /// Memory of the process above which nobody new is let in, in MiB.
-    pub memory_mib: u64,
+/// Why a limit cannot be set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LimitError {
+    /// There is no such limit.
+    #[error("there is no limit \"{0}\"; there are: {known}", known = known())]
+    Unknown(String),
+    /// It cannot have this value.
+    #[error("limits.{name} cannot be {value}; it is a number from 1 to {most}")]
+    Value {
+        /// Which.
+        name: &'static str,
+        /// What it should have been.
+        value: i64,
+        /// The largest.
+        most: u64,
+    },
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 4_096,
-            connections_per_ip: 128,
-            connects_per_minute: 240,
-            handshakes: 512,
-            handshakes_per_ip: 32,
-            meshes: 2_000,
-            hubs_per_mesh: HUBS,
-            reservations_per_mesh: HUBS,
-            reservations_per_ip: 128,
-            circuits: 16_384,
-            circuits_per_mesh: 4_096,
-            circuits_per_ip: 1_024,
-            circuits_per_hub: 128,
-            requests_per_minute: 240,
-            messages_per_minute: 120,
-            pipes: 1_024,
-            pipes_per_ip: 64,
-            guests_per_minute: 20,
-            // A bundle with a roster of 1,000 hubs is far below.
-            pipe_bytes: 8 * 1024 * 1024,
-            memory_mib: 1_024,
+fn known() -> String {
+    let names: Vec<_> = Limits::TABLE.iter().map(|(name, ..)| *name).collect();
+    names.join(", ")
+}
+
+/// Makes the struct, its defaults and the table of one list.
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, at most $most:expr;)*) => {
+        /// How much anybody gets. An IP is one IPv4 address or one /64 of IPv6.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[$doc])* pub $name: $type,)*
         }
-    }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl Limits {
+            /// All limits: name, default and largest value.
+            pub const TABLE: &[(&str, u64, u64)] = &[
+                $((stringify!($name), $default, $most),)*
+            ];
+
+            /// Sets the limit of this name.
+            ///
+            /// # Errors
+            /// When there is none, or the value is zero, below or too large.
+            pub fn set(&mut self, name: &str, value: i64) -> Result<(), LimitError> {
+                match name {
+                    $(stringify!($name) => {
+                        let fits = u64::try_from(value).is_ok_and(|v| (1..=$most).contains(&v));
+                        let wrong = || LimitError::Value {
+                            name: stringify!($name),
+                            value,
+                            most: $most,
+                        };
+                        let number = fits.then(|| value.try_into().ok()).flatten();
+                        self.$name = number.ok_or_else(wrong)?;
+                    })*
+                    other => return Err(LimitError::Unknown(other.into())),
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+limits! {
+    /// Connections together.
+    connections: u32 = 4_096, at most 1_000_000;
+    /// Connections per IP: offices and mobile networks have one for many.
+    connections_per_ip: u32 = 128, at most 1_000_000;
+    /// New connections per IP and minute.
+    connects_per_minute: u32 = 240, at most 1_000_000;
+    /// Handshakes under way together.
+    handshakes: u32 = 512, at most 100_000;
+    /// Handshakes under way per IP.
+    handshakes_per_ip: u32 = 32, at most 100_000;
+    /// Meshes together.
+    meshes: usize = 2_000, at most 1_000_000;
+    /// Hubs per mesh. More than the protocol names at a time have no place in a list.
+    hubs_per_mesh: usize = 1_000, at most 1_000;
+    /// Reservations per mesh.
+    reservations_per_mesh: usize = 1_000, at most 1_000;
+    /// Reservations per IP.
+    reservations_per_ip: usize = 128, at most 1_000_000;
+    /// Circuits together.
+    circuits: usize = 16_384, at most 10_000_000;
+    /// Circuits per mesh.
+    circuits_per_mesh: usize = 4_096, at most 1_000_000;
+    /// Circuits per IP.
+    circuits_per_ip: usize = 1_024, at most 10_000_000;
+    /// Circuits per hub.
+    circuits_per_hub: usize = 128, at most 400;
+    /// Reservations and circuits that one hub may ask for per minute.
+    requests_per_minute: u32 = 240, at most 1_000_000;
+    /// Messages one hub may say per minute.
+    messages_per_minute: u32 = 120, at most 1_000_000;
+    /// Pairing pipes together, waiting or joined.
+    pipes: usize = 1_024, at most 1_000_000;
+    /// Pairing pipes per IP.
+    pipes_per_ip: usize = 64, at most 1_000_000;
+    /// Guests that may look for a host, per IP and minute: each may cost somebody a code.
+    guests_per_minute: u32 = 20, at most 1_000_000;
+    /// Bytes one pairing conversation may have. A bundle with a roster of 1,000 hubs is far below.
+    pipe_bytes: u64 = 8 * 1024 * 1024, at most 1024 * 1024 * 1024;
+    /// Memory of the process above which nobody new is let in, in MiB.
+    memory_mib: u64 = 1_024, at most 1024 * 1024;
 }
 
 /// How long anything may take. Not for people to change.
@@ -164,5 +201,30 @@ impl Default for Timing {
             circuit: Duration::from_secs(24 * 60 * 60),
             stop: Duration::from_secs(2),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn limits_are_set_by_name_and_within_bounds() {
+        let mut limits = Limits::default();
+        limits.set("connections", 9).unwrap();
+        assert_eq!(limits.connections, 9);
+        for value in [-1, 0, 1_000_001, i64::MAX] {
+            let error = limits.set("connections", value).unwrap_err().to_string();
+            assert!(error.contains("limits.connections") && error.contains("1000000"));
+        }
+        let error = limits.set("conections", 1).unwrap_err().to_string();
+        assert!(error.contains("conections") && error.contains("connections_per_ip"));
+        for (name, default, _) in Limits::TABLE {
+            limits.set(name, i64::try_from(*default).unwrap()).unwrap();
+        }
+        assert_eq!(limits, Limits::default());
+        let hubs = u64::try_from(ecorelay_protocol::limits::HUBS).unwrap();
+        assert!(Limits::TABLE.contains(&("hubs_per_mesh", hubs, hubs)));
     }
 }

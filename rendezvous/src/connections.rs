@@ -75,9 +75,20 @@ impl Connections {
             .collect()
     }
 
-    /// Returns the streams of all hubs, and forgets them.
-    pub(crate) fn take_hubs(&mut self) -> Vec<mpsc::Sender<Say>> {
-        let hubs = self.0.values_mut().filter_map(|one| one.hub.take());
-        hubs.collect()
+    /// Returns whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the streams of all hubs, which are forgotten, and the connections without one.
+    pub(crate) fn part(&mut self) -> (Vec<mpsc::Sender<Say>>, Vec<ConnectionId>) {
+        let (mut hubs, mut others) = (Vec::new(), Vec::new());
+        for (id, connection) in &mut self.0 {
+            match connection.hub.take() {
+                Some(hub) => hubs.push(hub),
+                None => others.push(*id),
+            }
+        }
+        (hubs, others)
     }
 }

@@ -168,6 +168,11 @@ impl EventLoop {
         Ok(())
     }
 
+    /// Returns the counters, for those who show them.
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
     /// Returns the addresses to give to hubs.
     pub(crate) fn addresses(&self) -> Vec<String> {
         let local = *self.swarm.local_peer_id();
@@ -204,21 +209,25 @@ impl EventLoop {
     /// Tells the hubs that the server goes, and waits a moment until they have heard it.
     async fn stop(&mut self) {
         self.swarm.behaviour_mut().door.close();
-        for hub in self.connections.take_hubs() {
+        let (hubs, others) = self.connections.part();
+        for hub in hubs {
             let _ = hub.try_send(Say::Refused {
                 code: "closing",
                 message: "The server is being restarted or shut down; come back in a moment.",
             });
         }
+        for other in others {
+            self.swarm.close_connection(other);
+        }
         let deadline = tokio::time::sleep(self.timing.stop);
         tokio::pin!(deadline);
-        while self.hub_streams > 0 {
+        // A connection that is closed has sent what was written before.
+        while self.hub_streams > 0 || !self.connections.is_empty() {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
                 Some(heard) = self.heard.1.recv() => {
-                    // Their connections stay until what was said is through.
                     if matches!(heard, Heard::Gone(_)) {
-                        self.hub_streams -= 1;
+                        self.on_heard(heard);
                     }
                 }
                 () = &mut deadline => break,

@@ -16,6 +16,7 @@ mod door;
 mod error;
 mod event_loop;
 mod framing;
+mod http;
 mod hub_stream;
 mod identity;
 mod meshes;
@@ -26,12 +27,17 @@ mod pipes;
 mod presence;
 mod rate;
 mod server;
+mod settings;
 mod snapshot;
+mod status_socket;
 mod streams;
 mod transport;
 
-pub use config::{Config, Limits, Namespace, Timing};
+pub use config::{Config, LimitError, Limits, Namespace, Timing};
 pub use error::ServerError;
 pub use identity::{Identity, IdentityError};
 pub use server::Server;
+pub use settings::{LogFormat, Settings, SettingsError};
 pub use snapshot::Snapshot;
+#[cfg(unix)]
+pub use status_socket::ask as ask_status;

@@ -4,7 +4,9 @@ use crate::config::Config;
 use crate::error::ServerError;
 use crate::event_loop::{Command, EventLoop};
 use crate::snapshot::Snapshot;
-use tokio::sync::{mpsc, oneshot};
+use crate::{http, status_socket};
+use std::net::SocketAddr;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Commands that wait.
@@ -16,27 +18,47 @@ pub struct Server {
     peer_id: String,
     addresses: Vec<String>,
     commands: mpsc::Sender<Command>,
+    metrics: Option<SocketAddr>,
     task: JoinHandle<()>,
+    /// What answers the operator.
+    answerers: Vec<JoinHandle<()>>,
 }
 
 impl Server {
     /// Starts a server; it listens when this returns.
     ///
     /// # Errors
-    /// When it cannot listen.
+    /// When it cannot listen, or cannot open what the operator asks on.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
         let peer_id = config.identity.peer_id();
         let (commands, orders) = mpsc::channel(COMMANDS);
         let mut event_loop = EventLoop::new(&config, orders)?;
         event_loop.listen(&config).await?;
         let addresses = event_loop.addresses();
-        let task = tokio::spawn(event_loop.run());
-        Ok(Self {
+        let counters = event_loop.metrics();
+        let mut server = Self {
             peer_id,
             addresses,
-            commands,
-            task,
-        })
+            metrics: None,
+            commands: commands.clone(),
+            task: tokio::spawn(event_loop.run()),
+            answerers: Vec::new(),
+        };
+        if let Some(address) = config.metrics {
+            let (address, task) = http::open(address, commands.clone(), counters).await?;
+            server.metrics = Some(address);
+            server.answerers.push(task);
+        }
+        #[cfg(unix)]
+        if let Some(path) = &config.status_socket {
+            server.answerers.push(status_socket::open(path, commands)?);
+        }
+        Ok(server)
+    }
+
+    /// Returns where Prometheus asks, if it may.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Returns the server's PeerId.
@@ -54,10 +76,8 @@ impl Server {
     /// # Errors
     /// When it has ended.
     pub async fn snapshot(&self) -> Result<Snapshot, ServerError> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.commands.send(Command::Snapshot(reply)).await;
-        sent.map_err(|_| ServerError::Ended)?;
-        answer.await.map_err(|_| ServerError::Ended)
+        let snapshot = status_socket::snapshot(&self.commands).await;
+        snapshot.ok_or(ServerError::Ended)
     }
 
     /// Tells the hubs, and ends it; within a few seconds.
@@ -75,5 +95,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
+        for answerer in &self.answerers {
+            answerer.abort();
+        }
     }
 }

@@ -123,8 +123,12 @@ impl Hub {
         connection: ConnectionId,
         protocol: StreamProtocol,
     ) -> Result<Stream, String> {
-        self.ask(|reply| Command::Open(peer, connection, Open(protocol, reply)))
-            .await
+        let (reply, answer) = oneshot::channel();
+        let open = Command::Open(peer, connection, Open(protocol, reply));
+        self.commands.send(open).await.unwrap();
+        // Nobody answers when the connection has gone.
+        let opened = soon("a stream", answer).await;
+        opened.unwrap_or_else(|_| Err("the connection has gone".into()))
     }
 
     /// Opens a stream for pairing on a connection with the server.
