@@ -75,6 +75,7 @@ impl Unit {
             Self::Time if number < 1e-3 => format!("{:.0} µs", number * 1e6),
             Self::Time => format!("{:.2} ms", number * 1e3),
             Self::Rate => format!("{number:.0}/s"),
+            Self::Size if number < 1e6 => format!("{:.0} KB", number / 1e3),
             Self::Size => format!("{:.1} MB", number / 1e6),
             Self::Share => format!("{:.2} %", number * 100.0),
         }

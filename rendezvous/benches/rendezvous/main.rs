@@ -20,6 +20,7 @@ mod running;
 mod support;
 #[cfg(unix)]
 #[path = "../../../benches/shared/table.rs"]
+#[allow(dead_code)] // other benchmarks use more of it
 mod table;
 
 /// What a measurement gives: a value, or why there is none.

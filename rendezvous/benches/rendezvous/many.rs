@@ -5,7 +5,7 @@ use crate::machine::{processor_time, resident};
 use crate::running::Running;
 use crate::support::hub::{Entered, Hub};
 use crate::support::wire::say;
-use crate::table::{Row, Series, Table, Unit};
+use crate::table::{Budget, Row, Series, Table, Unit};
 use ecorelay_protocol::rendezvous::ToServer;
 use std::time::{Duration, Instant};
 
@@ -69,32 +69,46 @@ pub(crate) async fn measure(quick: bool, table: &mut Table) -> Outcome<()> {
         series.add(number);
         series
     };
-    for (what, unit, subject) in [
-        (format!("server memory (RSS), {what}"), Unit::Size, full),
-        ("… per hub".into(), Unit::Size, (full - empty) / count),
+    let rows = [
+        (
+            format!("server memory (RSS), {what}"),
+            Unit::Size,
+            full,
+            vec![],
+        ),
+        // Two thousand such meshes are to fit into a small machine.
+        (
+            "… per hub".into(),
+            Unit::Size,
+            (full - empty) / count,
+            vec![Budget::AtMost(100e3)],
+        ),
         (
             format!("{what}: entered and reserved"),
             Unit::Rate,
             count / took.as_secs_f64(),
+            vec![],
         ),
         (
             "… the server's processor time per hub".into(),
             Unit::Time,
             came / count,
+            vec![Budget::AtMost(5e-3)],
         ),
         (
             format!("processor time, heartbeats of {what}"),
             Unit::Share,
             idle,
+            vec![],
         ),
-    ] {
-        let floor = matches!(unit, Unit::Size).then(|| ("the server without hubs", one(empty)));
+    ];
+    for (at, (what, unit, subject, budgets)) in rows.into_iter().enumerate() {
         table.add(Row {
             what,
             unit,
             subject: one(subject),
-            floor,
-            budgets: vec![],
+            floor: (at == 0).then(|| ("the server without hubs", one(empty))),
+            budgets,
         });
     }
     Ok(())

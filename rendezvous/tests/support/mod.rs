@@ -2,6 +2,7 @@
 //! protocols of `ecorelay_protocol::rendezvous`.
 
 #![allow(dead_code, unreachable_pub, missing_docs)] // each test uses a part of it
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod hub;
 pub mod opener;
