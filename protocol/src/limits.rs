@@ -138,8 +138,12 @@ pub const TICKET_MOST_S: usize = 30 * 24 * 60 * 60;
 pub const TICKET_USES: usize = 1_000;
 /// Tickets that are out at a time.
 pub const TICKETS: usize = 64;
+/// Tickets of all hubs of a mesh that one hub keeps.
+pub const MESH_TICKETS: usize = 512;
 /// Rendezvous servers of a mesh.
 pub const RENDEZVOUS: usize = 8;
+/// Rendezvous servers that a hub knows of, those that were removed included.
+pub const RENDEZVOUS_KNOWN: usize = 32;
 /// Longest label of a hub, in characters.
 pub const HUB_LABEL_CHARS: usize = 64;
 /// Addresses a person told the hub to connect to.

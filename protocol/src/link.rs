@@ -14,13 +14,15 @@ mod publication;
 mod roster;
 mod signed;
 
-pub use directory::{DirectoryDelta, DirectoryEntry, EntryVersion, SessionEntry};
+pub use directory::{
+    DirectoryDelta, DirectoryEntry, EntryVersion, RendezvousEntry, SessionEntry,
+};
 pub use frame::{Frame, FrameError};
 pub use group_log::{GroupOps, GroupVersion, GroupVersions};
 pub use hello::{Binding, Hello, Refuse, RefuseCode, Sync};
 pub use message::{Ack, DirectMessage, Outcome, Query, Receipt};
 pub use publication::{Fill, Publication, PublicationKind, Publications, Published};
-pub use roster::{Admission, Rekey, TicketClaim};
+pub use roster::{Admission, Rekey};
 pub use signed::{Signable, Signed};
 
 #[cfg(doc)]

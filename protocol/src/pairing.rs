@@ -198,6 +198,13 @@ pub struct TicketRecord {
     pub expires: u64,
 }
 
+impl TicketRecord {
+    /// Length of the id.
+    pub const ID_BYTES: usize = 16;
+    /// Length of the secret.
+    pub const SECRET_BYTES: usize = 32;
+}
+
 impl Signable for TicketRecord {
     const DOMAIN: &'static str = "ecorelay-ticket-2";
 }

@@ -25,6 +25,13 @@ pub fn namespace(token: &[u8]) -> [u8; TOKEN_BYTES] {
     Sha256::digest(token).into()
 }
 
+/// Returns the place at a rendezvous server where two hubs meet to pair: `what` is the number of a
+/// code in decimal, or the id of a ticket in hexadecimal. No secret is in it.
+pub fn pairing_place(what: &str) -> Bytes {
+    let text = [b"ecorelay pairing place 1\0".as_slice(), what.as_bytes()].concat();
+    Bytes(Sha256::digest(text).to_vec())
+}
+
 /// Hub to server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

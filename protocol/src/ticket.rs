@@ -1,35 +1,42 @@
-//! A ticket: everything a machine needs to join a mesh, in one line of text. It holds the
-//! mesh's key: whoever has it until it expires can join.
+//! A ticket: everything a machine needs to ask for a place in a mesh, in one line of text. It
+//! holds no key: its secret lets whoever has it join, as often and as long as the hubs of the mesh
+//! say ([`crate::pairing::TicketRecord`]).
 
 use crate::cbor::{from_cbor, to_cbor};
-use crate::link::Signed;
-use crate::{Bytes, HubId, PeerId, Psk, Refusal};
-use data_encoding::BASE64URL_NOPAD;
+use crate::pairing::TicketRecord;
+use crate::{Bytes, HubId, PeerId, Refusal, limits};
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What every ticket begins with.
-const PREFIX: &str = "ecorelay-ticket-1.";
+const PREFIX: &str = "ecorelay-ticket-2.";
+/// What tickets began with that held the mesh's key.
+const OLD_PREFIX: &str = "ecorelay-ticket-1.";
 /// Longest ticket that is read, in characters.
 const CHARS: usize = 8 * 1024;
+/// Most addresses of each kind.
+const ADDRESSES: usize = 64;
 
 /// A ticket. Its text is a secret: `Debug` shows none of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
-    /// The mesh's key.
-    pub psk: Psk,
+    /// 16 random bytes.
+    pub id: Bytes,
+    /// 32 random bytes: the secret.
+    pub secret: Bytes,
     /// The first hub of the mesh.
     pub root: PeerId,
     /// The hub that invites.
     pub inviter: PeerId,
     /// Its human name.
     pub hub_id: HubId,
-    /// Where it listens: multiaddrs.
+    /// Where hubs of the mesh can be asked, as `ip:port`; the inviter first.
     pub addresses: Vec<String>,
+    /// Rendezvous servers where one of them waits, at [`Ticket::place`]: multiaddrs.
+    pub rendezvous: Vec<String>,
     /// When it ends, in ms since 1970.
     pub expires: u64,
-    /// The inviter's [`crate::link::TicketClaim`].
-    pub claim: Signed,
 }
 
 impl fmt::Debug for Ticket {
@@ -39,6 +46,12 @@ impl fmt::Debug for Ticket {
 }
 
 impl Ticket {
+    /// Returns the place at a rendezvous server where a hub of the mesh waits for who has the
+    /// ticket with this id.
+    pub fn place(id: &Bytes) -> Bytes {
+        crate::rendezvous::pairing_place(&HEXLOWER.encode(&id.0))
+    }
+
     /// Returns the ticket as one line of text without spaces.
     pub fn encode(&self) -> String {
         let mut bytes = to_cbor(self);
@@ -57,9 +70,14 @@ impl Ticket {
             return Err(bad("This is too long to be a ticket."));
         }
         let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        if text.starts_with(OLD_PREFIX) {
+            return Err(bad(
+                "This ticket was made by an older version of EcoRelay. Update it there and make a new one: ecorelay invite",
+            ));
+        }
         let Some(body) = text.strip_prefix(PREFIX) else {
             return Err(bad(
-                "This is not a ticket: one begins with \"ecorelay-ticket-1.\" and is printed by `ecorelay invite`.",
+                "This is not a ticket: one begins with \"ecorelay-ticket-2.\" and is printed by `ecorelay invite`.",
             ));
         };
         let damaged = || {
@@ -74,7 +92,13 @@ impl Ticket {
         if crc32fast::hash(value) != u32::from_be_bytes(*sum) {
             return Err(damaged());
         }
-        from_cbor(value).map_err(|_| damaged())
+        let ticket: Self = from_cbor(value).map_err(|_| damaged())?;
+        let lists = [&ticket.addresses, &ticket.rendezvous];
+        let bounded = |text: &String| text.len() <= limits::MULTIADDR_CHARS;
+        let sound = ticket.id.0.len() == TicketRecord::ID_BYTES
+            && ticket.secret.0.len() == TicketRecord::SECRET_BYTES
+            && lists.iter().all(|l| l.len() <= ADDRESSES && l.iter().all(bounded));
+        sound.then_some(ticket).ok_or_else(damaged)
     }
 }
 
@@ -94,17 +118,14 @@ mod tests {
             .parse()
             .unwrap();
         Ticket {
-            psk: Psk::new([7; 32]),
+            id: Bytes(vec![7; 16]),
+            secret: Bytes(vec![8; 32]),
             root: peer.clone(),
-            inviter: peer.clone(),
+            inviter: peer,
             hub_id: "desk".parse().unwrap(),
-            addresses: vec!["/ip4/10.0.0.1/tcp/4001".into()],
+            addresses: vec!["10.0.0.1:4002".into()],
+            rendezvous: Vec::new(),
             expires: 1,
-            claim: Signed {
-                by: peer,
-                payload: Bytes(vec![1]),
-                signature: Bytes(vec![2]),
-            },
         }
     }
 
@@ -127,6 +148,8 @@ mod tests {
             "{}",
             other.message
         );
-        assert!(!format!("{:?}", ticket()).contains('7'));
+        let old = Ticket::decode("ecorelay-ticket-1.abc").unwrap_err();
+        assert!(old.message.contains("older version"), "{}", old.message);
+        assert!(!format!("{:?}", ticket()).contains('8'));
     }
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use ecorelay_protocol::link::{
-    Admission, Binding, DirectoryEntry, Frame, Publication, Published, Query, Sync, TicketClaim,
+    Admission, Binding, DirectoryEntry, Frame, Publication, Published, Query, Sync,
 };
 use ecorelay_protocol::{PeerId, Ticket, from_cbor, to_cbor};
 use proptest::prelude::*;
@@ -34,7 +34,7 @@ proptest! {
         prop_assert!(!read::<Binding>(&bytes));
         prop_assert!(!read::<DirectoryEntry>(&bytes));
         prop_assert!(!read::<Publication>(&bytes));
-        prop_assert!(!read::<TicketClaim>(&bytes));
+        prop_assert!(!read::<TicketRecord>(&bytes));
     }
 
     #[test]

@@ -16,12 +16,33 @@ pub struct DirectoryEntry {
     pub version: u64,
     /// Multiaddrs it listens on.
     pub addresses: Vec<String>,
+    /// Where it can be asked for a place in the mesh, as `ip:port`: by who has a ticket, and by
+    /// members that missed a change of the mesh's key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairing: Vec<String>,
+    /// The rendezvous servers of the mesh, as far as this hub knows of them; at most
+    /// [`crate::limits::RENDEZVOUS_KNOWN`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rendezvous: Vec<RendezvousEntry>,
     /// Its live sessions.
     pub sessions: BTreeMap<Name, SessionEntry>,
 }
 
 impl Signable for DirectoryEntry {
     const DOMAIN: &'static str = "ecorelay-directory-1";
+}
+
+/// A rendezvous server that a person added or removed. Of two about one address the later counts
+/// everywhere; of two of the same time the removal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RendezvousEntry {
+    /// A multiaddr with `/p2p/…`.
+    pub address: String,
+    /// When, in ms since 1970.
+    pub ts: u64,
+    /// It was removed.
+    #[serde(default)]
+    pub removed: bool,
 }
 
 /// A live session.

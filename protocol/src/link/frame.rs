@@ -111,6 +111,8 @@ frames! {
     17 Ping(u64),
     /// Answers a heartbeat with its value.
     18 Pong(u64),
+    /// [`crate::pairing::TicketRecord`]s of tickets that are out.
+    19 Tickets(Vec<Signed>),
     /// A new key of the mesh, a [`super::Rekey`]; or, in answer to one, that the sender has it on
     /// disk.
     20 Rekey(Signed),

@@ -21,11 +21,8 @@ pub struct Hello {
     pub now: u64,
     /// The first hub of the sender's mesh, where it knows it.
     pub root: Option<PeerId>,
-    /// A ticket's [`super::TicketClaim`], from a hub that is not admitted yet.
-    #[serde(default)]
-    pub ticket: Option<Signed>,
     /// The [`super::Admission`]s that lead from the mesh's first hub to the sender, in that order:
-    /// the other side may not have met the hubs between. Empty while it is not admitted.
+    /// the other side may not have met the hubs between. Empty at the first hub itself.
     #[serde(default)]
     pub admissions: Vec<Signed>,
     /// What the sender can besides; unknown words are skipped.
@@ -62,7 +59,7 @@ pub struct Refuse {
 pub enum RefuseCode {
     /// No link version that both speak.
     Version,
-    /// Not on the roster, and no valid ticket.
+    /// Not on the roster.
     NotAdmitted,
     /// Revoked.
     Revoked,

@@ -49,18 +49,3 @@ pub struct Rekey {
 impl Signable for Rekey {
     const DOMAIN: &'static str = "ecorelay-rekey-1";
 }
-
-/// What a ticket proves: that a hub of the mesh invites whoever shows it. Signed by that hub.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TicketClaim {
-    /// The first hub of the mesh.
-    pub root: PeerId,
-    /// 16 random bytes.
-    pub id: Bytes,
-    /// When it ends, in ms since 1970.
-    pub expires: u64,
-}
-
-impl Signable for TicketClaim {
-    const DOMAIN: &'static str = "ecorelay-ticket-1";
-}
