@@ -2,7 +2,7 @@
 
 use crate::hub::{Done, Turn, refuse};
 use crate::{ConnId, Effect, Hub, Origin, Store, Tag};
-use ecorelay_protocol::{ErrorCode, HubLine, Name, Refusal, Register, limits};
+use ecorelay_protocol::{ErrorCode, HubLine, Name, PairStep, Refusal, Register, limits};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -138,6 +138,7 @@ impl Hub {
         self.end_session(t, conn);
         self.probes.retain(|probe| probe.caller.conn != conn);
         self.watchers.remove(&conn);
+        self.pairing_gone(t, conn);
         self.delivery.forget_caller(conn);
         let held = self.conns.remove(&conn).map(|entry| entry.held);
         for tag in held.into_iter().flatten().filter_map(|h| h.answer?.1) {
@@ -225,6 +226,29 @@ impl Hub {
                 promise: self.promise,
                 answer,
             });
+        }
+    }
+
+    /// Tells of a step of pairing after the commit; of a batch that is taken back it is not told.
+    pub(crate) fn answer_step(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        step: PairStep,
+    ) {
+        if self.conns.contains_key(&caller.conn) {
+            let req_id = caller.req_id.clone();
+            t.effects
+                .answer(caller.conn, &HubLine::Pair { step, req_id }, None);
+            self.note_step(t.effects.after.len() - 1, caller.clone());
+        }
+    }
+
+    /// Looks at a connection again that no longer waits for anything.
+    pub(crate) fn silent_again(&mut self, t: &Turn<'_, impl Store>, conn: ConnId) {
+        if self.conns.contains_key(&conn) {
+            self.silent
+                .insert((t.now + limits::SILENT_CONNECTION_MS, conn));
         }
     }
 
@@ -339,6 +363,7 @@ impl Hub {
             };
             let somebody = conn.session.is_some() || conn.attached.is_some();
             let waits = self.watchers.contains_key(&id)
+                || self.pairing.waits(id)
                 || self.probes.iter().any(|probe| probe.caller.conn == id);
             let again = conn.heard + limits::SILENT_CONNECTION_MS;
             if somebody || conn.origin == Origin::InProcess {

@@ -7,10 +7,13 @@ use crate::delivery::Delivery;
 use crate::groups::Groups;
 use crate::mailboxes::Mailboxes;
 use crate::mesh::Mesh;
+use crate::pairing::Pairing;
 use crate::{
     ConnId, Effect, Effects, HubConfig, Ids, Input, Keys, Store, StoreError, Warning, Write,
 };
-use ecorelay_protocol::{ErrorCode, GroupRequest, HubLine, Incoming, Name, Psk, Refusal, Request};
+use ecorelay_protocol::{
+    ErrorCode, GroupRequest, HubLine, Incoming, Name, PairStep, Psk, Refusal, Request,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a note that a push was confirmed may wait for a batch to travel with, in ms.
@@ -34,6 +37,7 @@ pub struct Hub {
     pub(crate) rooms: BTreeMap<Name, BTreeSet<Name>>,
     pub(crate) groups: Groups,
     pub(crate) mesh: Mesh,
+    pub(crate) pairing: Pairing,
     mesh_started: bool,
     pub(crate) budgets: Budgets,
     pub(crate) warnings: BTreeMap<&'static str, Warning>,
@@ -64,6 +68,8 @@ struct Batch {
     /// The mesh's key before the batch, where it has changed.
     key: Option<Option<Psk>>,
     lazy_written: Vec<Write>,
+    /// Where in `effects.after` steps of pairing are, and who is told them.
+    steps: Vec<(usize, Caller)>,
 }
 
 /// One input being handled: the time, the open transaction, and where effects go.
@@ -147,6 +153,7 @@ impl Hub {
             groups: Groups::new(&durable),
             mesh_started: false,
             mesh: Mesh::new(&config, keys.peer_id(), &durable),
+            pairing: Pairing::new(&durable),
             budgets: Budgets::new(&config.tunables),
             warnings: BTreeMap::new(),
             watchers: BTreeMap::new(),
@@ -200,7 +207,11 @@ impl Hub {
                     self.note_failure(error);
                 }
             }
-            Input::Pairing(_) => {}
+            Input::Pairing(input) => {
+                if let Err(Fail::Store(error)) = self.pairing_input(&mut t, input) {
+                    self.note_failure(error);
+                }
+            }
             Input::Ending => {
                 if let Err(Fail::Store(error)) = self.flush_lazy(&mut t) {
                     self.note_failure(error);
@@ -211,6 +222,7 @@ impl Hub {
         if self.next_deadline().is_some_and(|due| due <= now) {
             self.run_timers(&mut t);
         }
+        self.tell_door(&mut t);
     }
 
     /// Returns the store error of this batch, if one happened: the batch cannot be committed.
@@ -259,6 +271,9 @@ impl Hub {
         let mut at = 0;
         effects.after.retain(|_| {
             at += 1;
+            if batch.steps.iter().any(|(place, _)| *place == at - 1) {
+                return false;
+            }
             let promise = batch.answers.iter().find(|(place, _)| *place == at - 1);
             promise.is_none_or(|(_, number)| batch.promised.iter().all(|(n, _)| n != number))
         });
@@ -270,8 +285,13 @@ impl Hub {
             self.mesh.key = key;
         }
         let refused = |caller: &Caller| batch.promised.iter().any(|(_, other)| other == caller);
-        self.mesh.forget_invites(refused);
+        self.pairing.forget_invites(refused);
+        self.mesh.forget_revokes(refused);
         self.mesh.reload(&durable, effects);
+        let mut told = self.pairing.reload(&durable, effects);
+        told.extend(batch.steps.into_iter().map(|(_, caller)| caller));
+        told.sort_by_key(|caller| caller.conn);
+        told.dedup_by_key(|caller| caller.conn);
         let mut t = Turn {
             now,
             store,
@@ -279,6 +299,14 @@ impl Hub {
         };
         // What the body was to be told in this batch was dropped; it is told what still holds.
         self.mesh_started(&mut t);
+        for caller in told {
+            let step = PairStep::Failed {
+                code: "mailbox_error".into(),
+                message: store_refusal(error).message,
+            };
+            self.answer_step(&mut t, &caller, step);
+        }
+        self.tell_door(&mut t);
         let mut waiting = self.delivery.forget_batch();
         self.mail.note_pages(self.delivery.pages());
         self.groups.note_cursors(self.delivery.cursors());
@@ -316,6 +344,7 @@ impl Hub {
             silent,
             self.delivery.next_deadline(),
             self.mesh.next_deadline(),
+            self.pairing.next_deadline(),
             (!self.mesh_started).then_some(0),
             self.groups.next_deadline(),
             self.lazy_due,
@@ -336,6 +365,7 @@ impl Hub {
             || !self.watchers.is_empty()
             || self.mesh.row.is_some()
             || self.mesh.has_outbox()
+            || self.pairing.in_use()
             || self.conns.values().any(|c| c.attached.is_some())
     }
 
@@ -350,6 +380,7 @@ impl Hub {
                 Ok(())
             })
             .and_then(|()| self.mesh_timers(t))
+            .and_then(|()| self.pairing_timers(t))
             .and_then(|()| self.group_timers(t))
             .and_then(|()| self.sweep(t))
             .and_then(|()| self.housekeeping(t));
@@ -480,12 +511,14 @@ impl Hub {
             Request::Status => self.status(t, caller),
             Request::Watch { name } => self.watch(t, caller, name.as_deref()),
             Request::Why { msg_id } => self.why(t, caller, &msg_id),
-            Request::Invite { expires_s, .. } => self.invite(t, caller, expires_s),
+            Request::Invite { expires_s, uses } => self.invite(t, caller, expires_s, uses),
             Request::Join { ticket } => self.join(t, caller, &ticket),
             Request::Connect { address } => self.connect_to(t, caller, &address),
             Request::Hub { hub, change } => self.change_hub(t, caller, &hub, change),
-            Request::Pair { .. } | Request::PairAnswer { .. } | Request::Rendezvous { .. } => {
-                refuse(ErrorCode::BadMsg, "not there")
+            Request::Pair { code } => self.pair(t, caller, code.as_deref()),
+            Request::PairAnswer { leave } => self.pair_answer(t, caller, leave),
+            Request::Rendezvous { address, add } => {
+                self.change_rendezvous(t, caller, &address, add)
             }
             Request::Stay => {
                 self.stays = true;
@@ -546,6 +579,11 @@ impl Hub {
     /// Notes a store error outside a request.
     pub(crate) fn note_failure(&mut self, error: StoreError) {
         self.batch.failed.get_or_insert(error);
+    }
+
+    /// Notes where a step of pairing is, until the batch ends.
+    pub(crate) fn note_step(&mut self, place: usize, caller: Caller) {
+        self.batch.steps.push((place, caller));
     }
 
     /// Changes the mesh's key; taken back if the batch fails.

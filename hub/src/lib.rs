@@ -48,5 +48,5 @@ pub use store::{
     AskRow, Asker, Durable, EntryPlace, Found, GoneRow, GroupChangeRow, GroupEntryRow, GroupHubRow,
     GroupId, GroupLoad, GroupRow, HubRow, MailboxId, MailboxLoad, MailboxRow, Member, MemberRow,
     MeshRow, MessageKey, MessageRow, OpId, OutboxLoad, OutgoingRow, Proof, Pushed, Store,
-    StoreError, Write,
+    StoreError, TicketRow, Write,
 };

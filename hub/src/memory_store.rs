@@ -5,10 +5,10 @@ mod groups;
 use crate::store::{
     AskRow, Durable, EntryPlace, Found, GoneRow, GroupChangeRow, GroupEntryRow, GroupId, HubRow,
     MailboxId, MailboxLoad, MailboxRow, Member, MeshRow, MessageKey, MessageRow, OutboxLoad,
-    OutgoingRow, Store, StoreError, Write,
+    OutgoingRow, Store, StoreError, TicketRow, Write,
 };
-use ecorelay_protocol::link::Signed;
-use ecorelay_protocol::{DeliveryState, PeerId, PushResult};
+use ecorelay_protocol::link::{RendezvousEntry, Signed};
+use ecorelay_protocol::{Bytes, DeliveryState, PeerId, PushResult};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,6 +34,9 @@ struct Tables {
     mesh: Option<MeshRow>,
     hubs: BTreeMap<PeerId, HubRow>,
     roster: BTreeMap<(PeerId, bool, PeerId), Signed>,
+    tickets: BTreeMap<Bytes, TicketRow>,
+    joining: Option<String>,
+    rendezvous: BTreeMap<String, RendezvousEntry>,
     outgoing: BTreeMap<(PeerId, u64), Arc<OutgoingRow>>,
     outgoing_ids: BTreeMap<String, (PeerId, u64)>,
     last_outgoing: BTreeMap<PeerId, u64>,
@@ -88,6 +91,8 @@ impl MemoryStore {
             + t.groups.rows()
             + t.hubs.len()
             + t.roster.len()
+            + t.tickets.len()
+            + t.rendezvous.len()
             + t.outgoing.len()
     }
 }
@@ -228,6 +233,17 @@ impl Tables {
                 self.roster.remove(&(subject, revoked, by));
             }
             Write::ClearRoster => self.roster.clear(),
+            Write::PutTicket(row) => {
+                self.tickets.insert(row.id.clone(), *row);
+            }
+            Write::DeleteTicket(id) => {
+                self.tickets.remove(&id);
+            }
+            Write::SetJoining(ticket) => self.joining = ticket,
+            Write::SetRendezvous(entries) => {
+                let by_address = entries.into_iter().map(|e| (e.address.clone(), e));
+                self.rendezvous = by_address.collect();
+            }
             Write::AppendOutgoing(row) => {
                 let key = (row.peer.clone(), row.seq);
                 self.last_outgoing.insert(row.peer.clone(), row.seq);
@@ -356,6 +372,9 @@ impl Store for MemoryStore {
             mesh: t.mesh.clone(),
             hubs: t.hubs.values().cloned().collect(),
             roster: t.roster.values().cloned().collect(),
+            tickets: t.tickets.values().cloned().collect(),
+            joining: t.joining.clone(),
+            rendezvous: t.rendezvous.values().cloned().collect(),
             outboxes: outboxes.collect(),
             last_mailbox: t.last_mailbox,
             last_group: t.groups.last,

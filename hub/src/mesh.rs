@@ -3,16 +3,16 @@
 //!
 //! [`Mesh`] holds the state; each module adds one subject to [`Hub`]: `links` how a link begins
 //! and ends, `roster` who belongs, `directory` who is where, `outbox` and `incoming` direct
-//! messages, `receipts` what became of them, `publications` rooms and broadcasts, `invite`
-//! tickets, `trouble` what went wrong, `view` what `status` shows.
+//! messages, `receipts` what became of them, `publications` rooms and broadcasts, `making`
+//! how a mesh begins for this hub, `trouble` what went wrong, `view` what `status` shows.
 
 mod directory;
 mod events;
 mod greeting;
 mod hub_settings;
 mod incoming;
-mod invite;
 mod links;
+mod making;
 mod membership;
 mod outbox;
 mod publications;
@@ -26,6 +26,8 @@ mod view;
 pub use events::{
     DialFailure, LinkId, LinkPath, MeshEffect, MeshInput, MeshPeers, PunchOutcome, ServerState,
 };
+pub(crate) use making::NewPlace;
+pub(crate) use membership::Roster;
 pub(crate) use publications::Publishing;
 pub(crate) use receipts::AskedWhy;
 
@@ -33,21 +35,19 @@ use crate::clients::Caller;
 use crate::hub::{Done, Turn};
 use crate::{Durable, Effect, Effects, Hub, HubConfig, HubRow, MeshRow, Store, Write};
 use directory::OwnEntry;
-use ecorelay_protocol::link::{DirectoryEntry, Frame};
-use ecorelay_protocol::{HubId, PeerId, Psk};
-use invite::WaitingInvite;
+use ecorelay_protocol::link::{DirectoryEntry, Frame, Signed};
+use ecorelay_protocol::{Bytes, HubId, PeerId, Psk, limits};
 use links::Link;
-use membership::Roster;
 use outbox::Outbox;
 use revoke::WaitingRevoke;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trouble::{Dial, Troubles};
 
 /// Everything about the mesh.
 #[derive(Debug)]
 pub(crate) struct Mesh {
-    /// The mesh this hub belongs to, or is joining.
+    /// The mesh this hub belongs to.
     pub(crate) row: Option<MeshRow>,
     /// The row in memory is newer than the stored one.
     row_changed: bool,
@@ -77,7 +77,6 @@ pub(crate) struct Mesh {
     nearby: BTreeMap<PeerId, (u64, Vec<String>)>,
     dials: BTreeMap<String, Dial>,
     troubles: Troubles,
-    invites: Vec<WaitingInvite>,
     /// When this hub changes to the newest key at the latest, in ms; until then it hands it on.
     change_due: Option<u64>,
     revokes: Vec<WaitingRevoke>,
@@ -125,7 +124,6 @@ impl Mesh {
             nearby: BTreeMap::new(),
             dials: BTreeMap::new(),
             troubles: Troubles::default(),
-            invites: Vec::new(),
             change_due: None,
             revokes: Vec::new(),
             poll_due: 0,
@@ -191,8 +189,7 @@ impl Mesh {
     }
 
     /// Forgets commands that wait and were answered otherwise.
-    pub(crate) fn forget_invites(&mut self, answered: impl Fn(&Caller) -> bool) {
-        self.invites.retain(|invite| !answered(&invite.caller));
+    pub(crate) fn forget_revokes(&mut self, answered: impl Fn(&Caller) -> bool) {
         self.revokes.retain(|revoke| !answered(&revoke.caller));
     }
 
@@ -211,9 +208,69 @@ impl Mesh {
         self.roster.is_revoked(peer)
     }
 
-    /// Returns whether there is another hub in the mesh, linked or not.
+    /// Returns the hubs on the roster, this one included.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &PeerId> {
+        self.roster.members()
+    }
+
+    /// Returns how many hubs are on the roster, this one included.
+    pub(crate) fn size(&self) -> usize {
+        self.roster.members().count()
+    }
+
+    /// Returns whether no more hubs can come in, revoked ones counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.roster.len() >= limits::HUBS
+    }
+
+    /// Returns the first hub of the mesh this hub belongs to, unless it was revoked there.
+    pub(crate) fn root(&self) -> Option<&PeerId> {
+        let row = self.row.as_ref().filter(|_| self.is_admitted());
+        row.map(|row| &row.root)
+    }
+
+    /// Returns who was admitted with a ticket.
+    pub(crate) fn admitted_with(&self, ticket: &Bytes) -> BTreeSet<PeerId> {
+        self.roster.admitted_with(ticket)
+    }
+
+    /// Returns all entries of the roster, each behind the admission of its author.
+    pub(crate) fn roster_entries(&self) -> Vec<Signed> {
+        self.roster.missing(&[])
+    }
+
+    /// Returns where this hub listens.
+    pub(crate) fn listening(&self) -> &[String] {
+        &self.listening
+    }
+
+    /// Returns where the other members listen, and whether they are linked.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (bool, &PeerId, &[String])> {
+        let others = self.roster.members().filter(|peer| **peer != self.me);
+        others.map(|peer| {
+            let linked = self.link_to(peer).is_some();
+            (linked, peer, self.addresses_of(peer))
+        })
+    }
+
+    /// Returns the addresses that are known of a hub: those in its own entry, or those that this
+    /// hub was given when it came in.
+    fn addresses_of(&self, peer: &PeerId) -> &[String] {
+        let known = self.hubs.get(peer).and_then(|known| known.entry.as_ref());
+        if let Some(entry) = known {
+            return &entry.addresses;
+        }
+        let hints = self.row.iter().flat_map(|row| &row.hints);
+        let hints = hints
+            .filter(|(of, _)| of == peer)
+            .map(|(_, hints)| hints.as_slice());
+        hints.last().unwrap_or_default()
+    }
+
+    /// Returns whether there is another hub in the mesh, linked or not; of a mesh in which this hub
+    /// was revoked nothing counts any more.
     pub(crate) fn has_others(&self) -> bool {
-        self.roster.members().any(|peer| *peer != self.me)
+        self.is_admitted() && self.roster.members().any(|peer| *peer != self.me)
     }
 
     /// Returns the human name of another hub.
@@ -249,7 +306,6 @@ impl Mesh {
         [
             Some(self.poll_due),
             self.own.due,
-            self.invites.iter().map(|invite| invite.deadline).min(),
             self.revokes.iter().map(|revoke| revoke.deadline).min(),
             self.change_due,
             self.publishing.next_deadline(),
@@ -327,7 +383,14 @@ impl Hub {
                 self.status_changed(t);
                 Ok(())
             }
-            MeshInput::Server { .. } | MeshInput::Punched { .. } => Ok(()),
+            MeshInput::Server { address, state } => {
+                self.server_state(t, address, state);
+                Ok(())
+            }
+            MeshInput::Punched { peer, outcome } => {
+                self.punched(t, peer, outcome);
+                Ok(())
+            }
             MeshInput::DialFailed {
                 peer,
                 address,
@@ -359,7 +422,6 @@ impl Hub {
         }
         self.save_mesh(t)?;
         self.directory_timer(t)?;
-        self.invite_timer(t);
         self.revoke_timer(t);
         self.publishing_timers(t)?;
         if self.mesh.poll_due <= t.now {
@@ -381,26 +443,23 @@ impl Hub {
     }
 
     /// Tells the body to which hubs to keep connected.
-    fn peers_changed(&mut self, t: &mut Turn<'_, impl Store>) {
-        let mut peers = MeshPeers::default();
+    pub(crate) fn peers_changed(&mut self, t: &mut Turn<'_, impl Store>) {
+        self.pairing.door_changed();
+        let mut peers = MeshPeers {
+            rendezvous: self.rendezvous_servers(),
+            ..MeshPeers::default()
+        };
         let mesh = &self.mesh;
         let Some(row) = &mesh.row else {
             peers.try_nearby = mesh.key.is_some();
             t.effects.after.push(Effect::Mesh(MeshEffect::Hubs(peers)));
             return;
         };
-        for peer in mesh.roster.members().filter(|peer| **peer != mesh.me) {
-            let entry = mesh.hubs.get(peer).and_then(|known| known.entry.as_ref());
-            let addresses = entry.map(|entry| entry.addresses.clone());
-            peers
-                .hubs
-                .push((peer.clone(), addresses.unwrap_or_default()));
-        }
+        let places = mesh.places();
+        peers.hubs = places
+            .map(|(_, peer, addresses)| (peer.clone(), addresses.to_vec()))
+            .collect();
         peers.addresses.clone_from(&row.addresses);
-        if let Some(ticket) = self.ticket() {
-            peers.hubs.retain(|(peer, _)| *peer != ticket.inviter);
-            peers.hubs.push((ticket.inviter, ticket.addresses));
-        }
         peers.blocked = mesh.roster.revoked().cloned().collect();
         if mesh.is_revoked(&mesh.me) {
             peers.hubs.clear();

@@ -163,6 +163,7 @@ impl Hub {
             "sessions": sessions,
             "mesh": self.mesh_view(),
             "hubs": self.hubs_view(),
+            "rendezvous": self.servers_view(),
             "rooms": self.room_summaries(),
             "groups": groups,
             "mailboxes": mailboxes,

@@ -1,9 +1,9 @@
 //! What the brain needs of a store: a few reads and a list of writes. The body opens and ends
 //! the transactions; inside one, reads see the writes before them.
 
-use ecorelay_protocol::link::Signed;
+use ecorelay_protocol::link::{RendezvousEntry, Signed};
 use ecorelay_protocol::{
-    Address, DeliveryState, HubId, HubPolicy, MessageKind, Name, PeerId, Psk, PushResult,
+    Address, Bytes, DeliveryState, HubId, HubPolicy, MessageKind, Name, PeerId, Psk, PushResult,
 };
 
 mod groups;
@@ -208,10 +208,22 @@ pub struct MeshRow {
     pub hub_id: HubId,
     /// The highest boot counter this hub has used.
     pub epoch: u64,
-    /// The ticket this hub joins with, as text, until it is admitted.
-    pub ticket: Option<String>,
     /// Multiaddrs a person told the hub to connect to.
     pub addresses: Vec<String>,
+    /// Where hubs of the mesh listened when this one came in; counts until a hub's own entry
+    /// comes.
+    pub hints: Vec<(PeerId, Vec<String>)>,
+}
+
+/// A ticket of the mesh that is out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketRow {
+    /// Its id.
+    pub id: Bytes,
+    /// The [`ecorelay_protocol::pairing::TicketRecord`], as it was signed.
+    pub record: Signed,
+    /// To whom this hub has handed a place for it, whether they took it or not.
+    pub handed: Vec<PeerId>,
 }
 
 /// A hub that this one has met or was told of: its name is pinned to its key.
@@ -302,6 +314,12 @@ pub struct Durable {
     pub hubs: Vec<HubRow>,
     /// The roster: admissions and revocations, as they were signed.
     pub roster: Vec<Signed>,
+    /// The tickets of the mesh that are out.
+    pub tickets: Vec<TicketRow>,
+    /// The ticket this hub joins with, as text, until it is let in or the ticket ends.
+    pub joining: Option<String>,
+    /// The rendezvous servers that are known, those that were removed included.
+    pub rendezvous: Vec<RendezvousEntry>,
     /// All outboxes that were ever used.
     pub outboxes: Vec<OutboxLoad>,
     /// The highest mailbox id ever used.
@@ -483,6 +501,14 @@ pub enum Write {
     },
     /// Forget the whole roster.
     ClearRoster,
+    /// Add or replace a ticket.
+    PutTicket(Box<TicketRow>),
+    /// Forget a ticket.
+    DeleteTicket(Bytes),
+    /// Set the ticket this hub joins with, or none.
+    SetJoining(Option<String>),
+    /// Set the rendezvous servers that are known.
+    SetRendezvous(Vec<RendezvousEntry>),
     /// Add a message for another hub; its id and number are new.
     AppendOutgoing(Box<OutgoingRow>),
     /// Note what is known of an outgoing message; one that is gone is ignored.

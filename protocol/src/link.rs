@@ -14,9 +14,7 @@ mod publication;
 mod roster;
 mod signed;
 
-pub use directory::{
-    DirectoryDelta, DirectoryEntry, EntryVersion, RendezvousEntry, SessionEntry,
-};
+pub use directory::{DirectoryDelta, DirectoryEntry, EntryVersion, RendezvousEntry, SessionEntry};
 pub use frame::{Frame, FrameError};
 pub use group_log::{GroupOps, GroupVersion, GroupVersions};
 pub use hello::{Binding, Hello, Refuse, RefuseCode, Sync};

@@ -51,7 +51,8 @@ pub enum PairStep {
         /// The hubs of the mesh now, this one included.
         hubs: usize,
     },
-    /// Not paired, and nothing is left behind.
+    /// Not paired, and nothing is left behind; or, with `unreachable` and a message that says so,
+    /// the other hub went away when only it could say whether it is done.
     Failed {
         /// A [`crate::pairing::PairingCode`] or `not_found`, `unreachable`.
         code: String,

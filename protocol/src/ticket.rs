@@ -97,7 +97,9 @@ impl Ticket {
         let bounded = |text: &String| text.len() <= limits::MULTIADDR_CHARS;
         let sound = ticket.id.0.len() == TicketRecord::ID_BYTES
             && ticket.secret.0.len() == TicketRecord::SECRET_BYTES
-            && lists.iter().all(|l| l.len() <= ADDRESSES && l.iter().all(bounded));
+            && lists
+                .iter()
+                .all(|l| l.len() <= ADDRESSES && l.iter().all(bounded));
         sound.then_some(ticket).ok_or_else(damaged)
     }
 }

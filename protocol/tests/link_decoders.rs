@@ -5,6 +5,7 @@
 use ecorelay_protocol::link::{
     Admission, Binding, DirectoryEntry, Frame, Publication, Published, Query, Sync,
 };
+use ecorelay_protocol::pairing::TicketRecord;
 use ecorelay_protocol::{PeerId, Ticket, from_cbor, to_cbor};
 use proptest::prelude::*;
 

@@ -82,6 +82,8 @@ impl Hub {
             epoch: self.mesh.epoch,
             version: 0,
             addresses: self.mesh.listening.clone(),
+            pairing: self.pairing.listening.clone(),
+            rendezvous: self.rendezvous_entries(),
             sessions: sessions.collect(),
         };
         let before = self.mesh.own.entry.take();
@@ -215,6 +217,7 @@ impl Hub {
         if older {
             return Ok(());
         }
+        let servers = entry.rendezvous.clone();
         let moved = known.entry.as_ref().map(|old| &old.addresses) != Some(&entry.addresses);
         let first = known.entry.is_none();
         known.row.entry = Some(signed.clone());
@@ -223,6 +226,7 @@ impl Hub {
         if moved {
             self.peers_changed(t);
         }
+        self.merge_rendezvous(t, &servers)?;
         if first {
             self.introduce(t, link, signed);
         }
@@ -326,7 +330,11 @@ impl Hub {
 }
 
 fn delta(old: &DirectoryEntry, new: &DirectoryEntry, signed: &Signed) -> Frame {
-    if old.hub_id != new.hub_id || old.addresses != new.addresses {
+    let same = old.hub_id == new.hub_id
+        && old.addresses == new.addresses
+        && old.pairing == new.pairing
+        && old.rendezvous == new.rendezvous;
+    if !same {
         return Frame::Entry(signed.clone());
     }
     let changed = new
@@ -378,6 +386,11 @@ fn cleaned(mut entry: DirectoryEntry) -> DirectoryEntry {
     for address in &mut entry.addresses {
         clean(address, limits::MULTIADDR_CHARS);
     }
+    entry.pairing.truncate(ADDRESSES);
+    for address in &mut entry.pairing {
+        clean(address, limits::MULTIADDR_CHARS);
+    }
+    entry.rendezvous.clear(); // looked at when it came
     for session in entry.sessions.values_mut() {
         clean(&mut session.agent, limits::LABEL_CHARS);
         clean(&mut session.state, limits::LABEL_CHARS);

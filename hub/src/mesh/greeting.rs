@@ -4,7 +4,7 @@ use crate::hub::{Done, Turn};
 use crate::mesh::links::Stage;
 use crate::mesh::{Known, LinkId, roster};
 use crate::{Hub, HubRow, Store};
-use ecorelay_protocol::link::{Admission, Binding, Hello, Refuse, RefuseCode, Signed, TicketClaim};
+use ecorelay_protocol::link::{Binding, Hello, Refuse, RefuseCode, Signed};
 use ecorelay_protocol::{HubId, HubPolicy, PeerId, limits, visible};
 
 /// Clocks that differ by more than this are told of, in ms. Half of it would do for a person
@@ -28,7 +28,6 @@ impl Hub {
             epoch: self.mesh.epoch,
             now,
             root: row.map(|row| row.root.clone()),
-            ticket: self.ticket().map(|ticket| ticket.claim),
             admissions: self.mesh.roster.chain(&me),
             features: Vec::new(),
         }
@@ -60,28 +59,14 @@ impl Hub {
         if stage != Some(Stage::Greeting) {
             return Ok(());
         }
-        let admitted_now = if self.mesh.is_admitted() && !self.mesh.is_member(&peer) {
-            match self.check_ticket(t.now, &peer, hello.ticket.as_ref()) {
-                Ok(claim) => {
-                    self.admit(t, &peer, claim)?;
-                    true
-                }
-                Err(refuse) => {
-                    self.refuse_link(t, link, refuse);
-                    return Ok(());
-                }
-            }
-        } else {
-            false
-        };
+        if self.mesh.is_admitted() && !self.mesh.is_member(&peer) {
+            self.refuse_link(t, link, not_admitted());
+            return Ok(());
+        }
         self.pin(t, &peer, binding, &hello.software, hello.epoch);
         self.check_clock(t, &peer, hello.now);
         if let Some(entry) = self.mesh.links.get_mut(&link) {
             entry.stage = Stage::Joining;
-            entry.ticket = hello.ticket;
-        }
-        if admitted_now {
-            roster::send_roster(t, link, self.mesh.roster.missing(&[]));
         }
         self.accept_waiting(t, link)?;
         let stage = self.mesh.links.get(&link).map(|entry| entry.stage);
@@ -95,20 +80,12 @@ impl Hub {
     /// Takes a link into use if both said hello and both are on the roster by now.
     pub(super) fn accept_waiting(&mut self, t: &mut Turn<'_, impl Store>, link: LinkId) -> Done {
         let admitted = self.mesh.is_admitted();
-        let Some(entry) = self.mesh.links.get_mut(&link) else {
+        let Some(entry) = self.mesh.links.get(&link) else {
             return Ok(());
         };
         let (peer, stage) = (entry.peer.clone(), entry.stage);
         if stage != Stage::Joining || !admitted {
             return Ok(());
-        }
-        // One that said hello before this hub was admitted itself.
-        if let Some(ticket) = entry.ticket.take()
-            && !self.mesh.is_member(&peer)
-            && let Ok(claim) = self.check_ticket(t.now, &peer, Some(&ticket))
-        {
-            self.admit(t, &peer, claim)?;
-            roster::send_roster(t, link, self.mesh.roster.missing(&[]));
         }
         if self.mesh.is_member(&peer) && self.mesh.hubs.contains_key(&peer) {
             return self.accept_link(t, link, &peer);
@@ -149,7 +126,7 @@ impl Hub {
         {
             return Err(Refuse {
                 code: RefuseCode::OtherMesh,
-                message: "The two hubs have the same mesh key but belong to different meshes. Let one of them join the other's with a new ticket (ecorelay invite, ecorelay join).".into(),
+                message: "The two hubs have the same mesh key but belong to different meshes. Let one of them join the other's: ecorelay pair on both.".into(),
             });
         }
         if let Some(known) = self.mesh.hubs.get(peer)
@@ -184,64 +161,13 @@ impl Hub {
     }
 
     /// Returns whether a hub of the mesh other than `peer` has this name.
-    pub(super) fn holds_name(&self, hub_id: &HubId, peer: &PeerId) -> bool {
+    pub(crate) fn holds_name(&self, hub_id: &HubId, peer: &PeerId) -> bool {
         let holder = self.mesh.by_id.get(hub_id).filter(|holder| *holder != peer);
         holder.is_some_and(|holder| *holder == self.mesh.me || self.mesh.is_member(holder))
     }
 
-    /// Returns the claim of a hub that is not on the roster, or why it is refused.
-    fn check_ticket(
-        &self,
-        now: u64,
-        peer: &PeerId,
-        ticket: Option<&Signed>,
-    ) -> Result<TicketClaim, Refuse> {
-        let refuse = |message: &str| {
-            Err(Refuse {
-                code: RefuseCode::NotAdmitted,
-                message: message.into(),
-            })
-        };
-        let Some(signed) = ticket else {
-            return refuse(
-                "This hub has the mesh's key but was never admitted. Make a ticket on a hub of the mesh (ecorelay invite) and use it here (ecorelay join).",
-            );
-        };
-        let keys = &self.keys;
-        let claim = signed.open::<TicketClaim>(|by, m, s| keys.verify(by, m, s));
-        let root = self.mesh.row.as_ref().map(|row| &row.root);
-        match claim {
-            Ok(claim) if Some(&claim.root) != root => refuse("The ticket is for another mesh."),
-            Ok(_) if !self.mesh.is_member(&signed.by) => {
-                refuse("The hub that made the ticket does not belong to the mesh (any more).")
-            }
-            Ok(claim) if claim.expires <= now => {
-                refuse("The ticket has expired. Make a new one: ecorelay invite")
-            }
-            Ok(_) if self.mesh.roster.len() >= limits::HUBS => {
-                refuse("The mesh has as many hubs as it can have.")
-            }
-            Ok(claim) => Ok(claim),
-            Err(_) => refuse(&format!("The ticket of {peer} is not valid.")),
-        }
-    }
-
-    fn admit(&mut self, t: &mut Turn<'_, impl Store>, peer: &PeerId, claim: TicketClaim) -> Done {
-        let admission = Admission {
-            root: claim.root,
-            subject: peer.clone(),
-            ts: t.now,
-            revoked: false,
-            ticket: Some(claim.id),
-            keeps: Vec::new(),
-        };
-        self.make_admission(t, admission)?;
-        self.status_changed(t);
-        Ok(())
-    }
-
     /// Pins a hub's name to its key.
-    pub(super) fn pin(
+    pub(crate) fn pin(
         &mut self,
         t: &Turn<'_, impl Store>,
         peer: &PeerId,
@@ -414,5 +340,13 @@ impl Hub {
     pub(super) fn hub_name(&self, peer: &PeerId) -> String {
         let by_name = self.mesh.hub_id(peer).map(HubId::to_string);
         by_name.unwrap_or_else(|| peer.to_string())
+    }
+}
+
+/// Returns what a hub is told that has the mesh's key and no place on the roster.
+fn not_admitted() -> Refuse {
+    Refuse {
+        code: RefuseCode::NotAdmitted,
+        message: "This hub has the mesh's key but was never admitted. Pair it with a hub of the mesh (ecorelay pair on both), or use a ticket (ecorelay invite there, ecorelay join here).".into(),
     }
 }

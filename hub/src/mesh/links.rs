@@ -4,7 +4,7 @@ use crate::budget::Bucket;
 use crate::hub::{Done, Turn};
 use crate::mesh::{LinkId, LinkPath, directory, roster};
 use crate::{Hub, Store};
-use ecorelay_protocol::link::{Frame, FrameError, Query, Refuse, RefuseCode, Signed, Sync};
+use ecorelay_protocol::link::{Frame, FrameError, Query, Refuse, RefuseCode, Sync};
 use ecorelay_protocol::{Bytes, PeerId, limits};
 
 /// A link that is open.
@@ -16,8 +16,6 @@ pub(crate) struct Link {
     /// Since when, in ms.
     pub(crate) since: u64,
     pub(crate) stage: Stage,
-    /// The ticket of a hub that said hello when this one could not admit it yet.
-    pub(super) ticket: Option<Signed>,
     /// What it may still ask of the directory.
     pub(super) entries: Option<Bucket>,
     /// The other hub was sent what it lacks of the roster, and hears of every change since.
@@ -60,7 +58,6 @@ impl Hub {
             path,
             since: t.now,
             stage: Stage::Greeting,
-            ticket: None,
             entries: None,
             synced: false,
             key_said: None,
@@ -135,6 +132,7 @@ impl Hub {
             Frame::GroupVersions(versions) => self.group_versions(t, link, peer, &versions),
             Frame::GroupOps(ops) => self.group_ops(t, link, peer, ops),
             Frame::Rekey(signed) => self.take_rekey(t, link, signed),
+            Frame::Tickets(tickets) => self.take_tickets(t, link, tickets),
             _ => {
                 self.bad_frame(t, link, "out of its place");
                 Ok(())
@@ -193,7 +191,9 @@ impl Hub {
             t.effects
                 .frame_after(link, &Frame::Query(Query { msg_ids }));
         }
+        self.tell_tickets(t, link);
         self.groups_linked(t, link, peer)?;
+        self.pairing_linked(t, peer);
         self.status_changed(t);
         Ok(())
     }
@@ -283,7 +283,7 @@ impl Hub {
     }
 
     /// Closes a link on which nonsense came, and says so once.
-    pub(super) fn bad_frame(&mut self, t: &mut Turn<'_, impl Store>, link: LinkId, what: &str) {
+    pub(crate) fn bad_frame(&mut self, t: &mut Turn<'_, impl Store>, link: LinkId, what: &str) {
         let Some(peer) = self.mesh.links.get(&link).map(|entry| entry.peer.clone()) else {
             return;
         };

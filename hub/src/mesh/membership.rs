@@ -30,7 +30,7 @@ struct Entry {
 
 /// The roster with what follows from it.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(crate) struct Roster {
     pub(super) root: Option<PeerId>,
     entries: BTreeMap<Key, Entry>,
     digests: BTreeSet<Bytes>,
@@ -67,7 +67,7 @@ pub(super) enum Added {
 
 impl Roster {
     /// Returns the roster that was stored; its signatures were checked before that.
-    pub(super) fn load(root: Option<&PeerId>, stored: &[Signed]) -> Self {
+    pub(crate) fn load(root: Option<&PeerId>, stored: &[Signed]) -> Self {
         let mut roster = Self {
             root: root.cloned(),
             known: root.into_iter().cloned().collect(),
@@ -89,17 +89,24 @@ impl Roster {
     }
 
     /// Returns whether a hub belongs to the mesh.
-    pub(super) fn is_member(&self, peer: &PeerId) -> bool {
+    pub(crate) fn is_member(&self, peer: &PeerId) -> bool {
         self.places.contains_key(peer) && !self.revoked.contains_key(peer)
     }
 
-    pub(super) fn is_revoked(&self, peer: &PeerId) -> bool {
+    pub(crate) fn is_revoked(&self, peer: &PeerId) -> bool {
         self.revoked.contains_key(peer)
     }
 
     /// Returns whether a hub was ever admitted.
     pub(super) fn was_admitted(&self, peer: &PeerId) -> bool {
         self.known.contains(peer)
+    }
+
+    /// Returns who was admitted with a ticket, also if they were revoked since.
+    pub(super) fn admitted_with(&self, ticket: &Bytes) -> BTreeSet<PeerId> {
+        let entries = self.entries.values().map(|entry| &entry.admission);
+        let with = entries.filter(|a| !a.revoked && a.ticket.as_ref() == Some(ticket));
+        with.map(|a| a.subject.clone()).collect()
     }
 
     /// Returns how far a hub of the mesh is from the first one.

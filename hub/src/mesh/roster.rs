@@ -23,6 +23,18 @@ impl Hub {
         Ok(signed)
     }
 
+    /// Takes in an admission that this hub made before, and spreads it.
+    pub(crate) fn add_admission(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        admission: Admission,
+        signed: Signed,
+    ) -> Done {
+        let fresh = self.put_roster(t, vec![(admission, signed)])?;
+        self.spread_roster(t, None, fresh);
+        self.membership_changed(t)
+    }
+
     /// Adds entries of this mesh whose signatures were checked, in whatever order they are, and
     /// returns those that are new.
     pub(super) fn put_roster(
@@ -156,14 +168,6 @@ impl Hub {
 
     /// Looks at every link again: hubs may have been admitted or revoked.
     pub(super) fn membership_changed(&mut self, t: &mut Turn<'_, impl Store>) -> Done {
-        if self.mesh.is_admitted()
-            && let Some(row) = &mut self.mesh.row
-            && row.ticket.take().is_some()
-        {
-            self.mesh.row_changed = true;
-            self.save_mesh(t)?;
-            self.mesh.troubles.over("not_admitted");
-        }
         if self.mesh.is_admitted() {
             // Whoever was met on the way in and does not belong to the mesh.
             let mesh = &mut self.mesh;

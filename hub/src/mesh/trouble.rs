@@ -1,7 +1,7 @@
 //! What went wrong on the mesh, in words with a remedy, until it is over.
 
 use crate::hub::{Done, Turn};
-use crate::mesh::DialFailure;
+use crate::mesh::{DialFailure, Mesh};
 use crate::{Hub, Store, Warning};
 use ecorelay_protocol::{PeerId, visible};
 use std::collections::BTreeMap;
@@ -77,6 +77,51 @@ impl Troubles {
 
     pub(super) fn warnings(&self) -> impl Iterator<Item = &Warning> {
         self.raised.values().map(|(_, warning)| warning)
+    }
+}
+
+impl Mesh {
+    /// Notes that nobody was reached at an address.
+    pub(crate) fn note_dial(
+        &mut self,
+        address: String,
+        peer: Option<PeerId>,
+        failure: String,
+        ts: u64,
+    ) {
+        self.remember_dial(address, Dial { peer, failure, ts });
+    }
+
+    fn remember_dial(&mut self, address: String, dial: Dial) {
+        self.dials.insert(address, dial);
+        if self.dials.len() > REMEMBERED {
+            let oldest = self.dials.iter().min_by_key(|(_, dial)| dial.ts);
+            if let Some(address) = oldest.map(|(address, _)| address.clone()) {
+                self.dials.remove(&address);
+            }
+        }
+    }
+
+    /// Forgets that nobody was reached at these addresses.
+    pub(crate) fn forget_dials(&mut self, addresses: &[String]) {
+        self.dials.retain(|address, _| !addresses.contains(address));
+    }
+
+    /// Raises a warning; one of the same code about the same subject is replaced.
+    pub(crate) fn raise(
+        &mut self,
+        code: &'static str,
+        subject: &str,
+        message: String,
+        remedy: &str,
+        now: u64,
+    ) {
+        self.troubles.raise(code, subject, message, remedy, now);
+    }
+
+    /// Lifts a warning about one subject.
+    pub(crate) fn calm(&mut self, code: &'static str, subject: &str) {
+        self.troubles.over_for(code, subject);
     }
 }
 
@@ -216,13 +261,7 @@ impl Hub {
             failure: words,
             ts: t.now,
         };
-        self.mesh.dials.insert(address, dial);
-        if self.mesh.dials.len() > REMEMBERED {
-            let oldest = self.mesh.dials.iter().min_by_key(|(_, dial)| dial.ts);
-            if let Some(address) = oldest.map(|(address, _)| address.clone()) {
-                self.mesh.dials.remove(&address);
-            }
-        }
+        self.mesh.remember_dial(address, dial);
         self.status_shown(t);
         Ok(())
     }

@@ -42,18 +42,23 @@ impl Hub {
 
     /// Returns what `status` shows of the mesh itself.
     pub(crate) fn mesh_view(&self) -> Value {
-        let Some(row) = &self.mesh.row else {
+        let joining = self.pairing.joining.as_ref().map(|joining| &joining.ticket);
+        let root = self.mesh.row.as_ref().map(|row| &row.root);
+        let Some(root) = joining.map(|ticket| &ticket.root).or(root) else {
             return Value::Null;
         };
         json!({
-            "root": row.root,
-            "admitted": self.mesh.is_admitted(),
-            "joining": row.ticket.is_some(),
+            "root": root,
+            // One that is alone in a mesh of its own and joins another is not where it wants to be.
+            "admitted": self.mesh.is_admitted() && joining.is_none(),
+            "joining": joining.is_some(),
+            "inviter": joining.map(|ticket| &ticket.hub_id),
             "epoch": self.mesh.epoch,
-            "generation": row.generation,
+            "generation": self.mesh.row.as_ref().map_or(0, |row| row.generation),
             "changing_key": self.mesh.change_due.is_some(),
             "revoked": self.revoked_view(),
             "addresses": self.mesh.listening,
+            "pairing_addresses": self.pairing.listening,
         })
     }
 
@@ -104,6 +109,7 @@ impl Hub {
                     "peers": peers.collect::<Vec<_>>(),
                     "outbox": outbox.map_or(0, |outbox| outbox.waiting),
                     "outbox_oldest": outbox.and_then(|outbox| outbox.oldest),
+                    "punch": self.punch_view(peer),
                     "why": known.and_then(|known| known.why.as_ref()).filter(|_| link.is_none()),
                     "version": known.and_then(|known| known.software.as_ref()),
                 })

@@ -4,21 +4,24 @@ use super::SqliteStore;
 use super::rows::{damaged, int, number, signed, word};
 use ecorelay_hub::{HubRow, MeshRow, StoreError};
 use ecorelay_protocol::link::Signed;
-use ecorelay_protocol::{HubPolicy, PeerId, Psk, to_cbor};
+use ecorelay_protocol::{HubPolicy, PeerId, Psk, from_cbor, to_cbor};
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
+use serde::de::DeserializeOwned;
 
 impl SqliteStore {
     pub(super) fn put_mesh(&self, row: &MeshRow) -> Result<(), StoreError> {
         self.run(
-            "INSERT OR REPLACE INTO mesh VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT OR REPLACE INTO mesh
+                 (one, root, psk, since, hub_id, epoch, addresses, generation, rekey, former_keys,
+                  hints)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 row.root.as_str(),
                 row.psk.bytes(),
                 int(row.since),
                 row.hub_id.as_str(),
                 int(row.epoch),
-                row.ticket,
                 row.addresses.join("\n"),
                 int(row.generation),
                 row.rekey.as_ref().map(to_cbor),
@@ -27,13 +30,15 @@ impl SqliteStore {
                     .flat_map(Psk::bytes)
                     .copied()
                     .collect::<Vec<u8>>(),
+                to_cbor(&row.hints),
             ],
         )
     }
 
     pub(super) fn mesh(&self) -> Result<Option<MeshRow>, StoreError> {
         self.one(
-            "SELECT root, psk, since, hub_id, epoch, ticket, addresses, generation, rekey, former_keys
+            "SELECT root, psk, since, hub_id, epoch, addresses, generation, rekey, former_keys,
+                 hints
              FROM mesh",
             [],
             |row| {
@@ -43,11 +48,14 @@ impl SqliteStore {
                     since: number(row, 2)?,
                     hub_id: word(row, 3)?,
                     epoch: number(row, 4)?,
-                    ticket: row.get(5)?,
-                    addresses: lines(row, 6)?,
-                    generation: number(row, 7)?,
-                    rekey: maybe_signed(row, 8)?,
-                    former_keys: psks(row, 9)?,
+                    addresses: lines(row, 5)?,
+                    generation: number(row, 6)?,
+                    rekey: maybe_signed(row, 7)?,
+                    former_keys: psks(row, 8)?,
+                    hints: match row.get_ref(9)? {
+                        ValueRef::Null => Vec::new(),
+                        _ => value(row, 9)?,
+                    },
                 })
             },
         )
@@ -122,6 +130,12 @@ impl SqliteStore {
             |row| signed(row, 0),
         )
     }
+}
+
+/// Returns a value that stands as CBOR.
+fn value<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    from_cbor(bytes).map_err(|_| damaged(column, "not a value"))
 }
 
 fn psk(row: &Row<'_>, column: usize) -> rusqlite::Result<Psk> {

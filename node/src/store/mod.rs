@@ -14,6 +14,7 @@ mod outgoing;
 mod read;
 mod rows;
 mod schema;
+mod tickets;
 mod write;
 
 #[cfg(test)]

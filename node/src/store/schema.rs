@@ -226,9 +226,33 @@ CREATE TABLE group_hubs (
     PRIMARY KEY (group_id, hub)
 ) WITHOUT ROWID;
 ",
-    // Hubs can be revoked, and the mesh's key changed. Several hubs may say the same of one, so an
-    // entry's author belongs to its key; entries from before stand under none ('').
+    // A hub comes into a mesh in one step, with its place on the roster: one that was still
+    // joining, with a ticket that held the key, is in none. Hubs can be revoked, and the mesh's key
+    // changed. Several hubs may say the same of one, so an entry's author belongs to its key;
+    // entries from before stand under none ('').
     "
+DELETE FROM mesh WHERE ticket IS NOT NULL;
+DELETE FROM roster WHERE NOT EXISTS (SELECT 1 FROM mesh);
+ALTER TABLE mesh DROP COLUMN ticket;
+ALTER TABLE mesh ADD COLUMN hints BLOB;
+
+CREATE TABLE tickets (
+    id     BLOB PRIMARY KEY,
+    record BLOB NOT NULL,
+    handed TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE joining (
+    one    INTEGER PRIMARY KEY CHECK (one = 1),
+    ticket TEXT NOT NULL
+);
+
+CREATE TABLE rendezvous (
+    address TEXT PRIMARY KEY,
+    ts      INTEGER NOT NULL,
+    removed INTEGER NOT NULL
+) WITHOUT ROWID;
+
 ALTER TABLE mesh ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE mesh ADD COLUMN rekey BLOB;
 ALTER TABLE mesh ADD COLUMN former_keys BLOB NOT NULL DEFAULT x'';

@@ -5,9 +5,9 @@ use super::*;
 use ecorelay_hub::{
     AskRow, Asker, GroupChangeRow, GroupEntryRow, GroupHubRow, GroupId, GroupRow, HubRow,
     MailboxId, MailboxRow, Member, MemberRow, MemoryStore, MeshRow, MessageKey, MessageRow, OpId,
-    OutgoingRow, Proof, Pushed, Store, Write,
+    OutgoingRow, Proof, Pushed, Store, TicketRow, Write,
 };
-use ecorelay_protocol::link::Signed;
+use ecorelay_protocol::link::{RendezvousEntry, Signed};
 use ecorelay_protocol::{
     Address, Bytes, DeliveryState, GroupEntryType, HubPolicy, MessageKind, PeerId, Psk, PushResult,
 };
@@ -131,6 +131,10 @@ enum Step {
     PutRoster(u8, u8),
     DeleteRoster(u8, u8),
     ClearRoster,
+    PutTicket(u8, u8),
+    DeleteTicket(u8),
+    SetJoining(u8),
+    SetRendezvous(u8),
     AppendOutgoing(u8, u8),
     MarkOutgoing(u8, u8),
     ForgetOutgoing(u8),
@@ -171,6 +175,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (n(), n()).prop_map(|(a, b)| PutRoster(a, b)),
         1 => (n(), n()).prop_map(|(a, b)| DeleteRoster(a, b)),
         1 => Just(ClearRoster),
+        2 => (n(), n()).prop_map(|(a, b)| PutTicket(a, b)),
+        1 => n().prop_map(DeleteTicket),
+        1 => n().prop_map(SetJoining),
+        1 => n().prop_map(SetRendezvous),
         8 => (n(), n()).prop_map(|(a, b)| AppendOutgoing(a, b)),
         8 => (n(), n()).prop_map(|(a, b)| MarkOutgoing(a, b)),
         1 => n().prop_map(ForgetOutgoing),
@@ -374,13 +382,15 @@ fn write_of(step: &Step, reference: &mut MemoryStore, ids: &mut usize) -> Option
             since: n.into(),
             hub_id: "desk".parse().unwrap(),
             epoch: u64::from(n) + 1,
-            ticket: (n % 2 == 0).then(|| "ticket".into()),
             addresses: (0..n % 3)
                 .map(|i| format!("/ip4/10.0.0.{i}/tcp/4001"))
                 .collect(),
             generation: u64::from(n / 2),
             rekey: (n % 4 == 0).then(|| signed(n)),
             former_keys: (0..n % 5).map(|i| Psk::new([i; 32])).collect(),
+            hints: (0..n % 2)
+                .map(|i| (peer(i), vec!["/ip4/10.0.0.9/tcp/1".into()]))
+                .collect(),
         })),
         Step::PutHub(p, n) => Write::PutHub(Box::new(HubRow {
             peer: peer(p),
@@ -404,6 +414,22 @@ fn write_of(step: &Step, reference: &mut MemoryStore, ids: &mut usize) -> Option
             by: signed(n).by,
         },
         Step::ClearRoster => Write::ClearRoster,
+        Step::PutTicket(p, n) => Write::PutTicket(Box::new(TicketRow {
+            id: Bytes(vec![p; 16]),
+            record: signed(n),
+            handed: (0..n % 3).map(peer).collect(),
+        })),
+        Step::DeleteTicket(p) => Write::DeleteTicket(Bytes(vec![p; 16])),
+        Step::SetJoining(n) => Write::SetJoining((n % 3 > 0).then(|| format!("ticket {n}"))),
+        Step::SetRendezvous(n) => Write::SetRendezvous(
+            (0..n % 4)
+                .map(|i| RendezvousEntry {
+                    address: format!("/dns4/r{i}.example/tcp/4001/p2p/{}", peer(i)),
+                    ts: n.into(),
+                    removed: i % 2 == 1,
+                })
+                .collect(),
+        ),
         Step::AppendOutgoing(p, n) => {
             let loaded = reference.load().unwrap().outboxes;
             let outbox = loaded.iter().find(|outbox| outbox.peer == peer(p));

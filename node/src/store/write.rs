@@ -63,6 +63,10 @@ impl SqliteStore {
                 by,
             } => self.delete_roster(&subject, revoked, &by),
             Write::ClearRoster => self.run("DELETE FROM roster", []),
+            Write::PutTicket(row) => self.put_ticket(&row),
+            Write::DeleteTicket(id) => self.delete_ticket(&id),
+            Write::SetJoining(ticket) => self.set_joining(ticket.as_deref()),
+            Write::SetRendezvous(entries) => self.set_rendezvous(&entries),
             Write::AppendOutgoing(row) => self.append_outgoing(&row),
             Write::MarkOutgoing {
                 msg_id,
