@@ -7,7 +7,7 @@ use ecorelay_hub::{Keys as _, PlainKeys};
 use ecorelay_protocol::link::{
     Ack, Admission, Binding, DirectMessage, DirectoryDelta, DirectoryEntry, EntryVersion, Fill,
     Frame, GroupOps, GroupVersion, GroupVersions, Outcome, Publications, Published, Query, Receipt,
-    Refuse, RefuseCode, Signed, Sync, TicketClaim,
+    Refuse, RefuseCode, Signed, Sync,
 };
 use ecorelay_protocol::{Bytes, DeliveryState, MessageKind, PeerId, to_cbor};
 use mesh_world::Mesh;
@@ -82,6 +82,8 @@ fn acks(raw: &Raw, mesh: &Mesh) -> BTreeMap<String, Outcome> {
 
 fn entry(name: &str, epoch: u64, version: u64) -> DirectoryEntry {
     DirectoryEntry {
+        pairing: Vec::new(),
+        rendezvous: Vec::new(),
         hub_id: name.parse().unwrap(),
         epoch,
         version,
@@ -170,30 +172,31 @@ fn large_frames(peer: &PeerId) -> Vec<Frame> {
 }
 
 #[test]
-fn nobody_gets_in_without_a_ticket_that_is_good() {
+fn nobody_gets_in_without_a_place_on_the_roster() {
     let (mut mesh, ann, ben) = pair();
     let root = mesh.machines[0].peer.clone();
-    let claim = |root: &PeerId, expires| TicketClaim {
-        root: root.clone(),
-        id: Bytes(vec![1; 16]),
-        expires,
-    };
     let (honest, stranger) = (PlainKeys::numbered(1), PlainKeys::numbered(20));
-    let tickets = [
-        None,
-        Some(sign(&honest, &claim(&root, BEGIN - 1))),
-        Some(sign(&stranger, &claim(&root, u64::MAX))),
-        Some(sign(&honest, &claim(stranger.peer_id(), u64::MAX))),
-        // The claim of one, said to be of another.
-        Some(Signed {
-            by: root.clone(),
-            ..sign(&stranger, &claim(&root, u64::MAX))
-        }),
+    let raw = Raw::open(&mut mesh, 0, RAW);
+    let admission = |root: &PeerId, subject: &PeerId| Admission {
+        root: root.clone(),
+        subject: subject.clone(),
+        ts: BEGIN,
+        revoked: false,
+        ticket: None,
+    };
+    raw.drop_link(&mut mesh);
+    let chains = [
+        vec![],
+        // By nobody the mesh knows, of another mesh, of another hub.
+        vec![sign(&stranger, &admission(&root, &raw.peer()))],
+        vec![sign(&honest, &admission(stranger.peer_id(), &raw.peer()))],
+        vec![sign(&honest, &admission(&root, stranger.peer_id()))],
+        vec![sign(&raw.keys, &admission(&root, &raw.peer()))],
     ];
-    for ticket in tickets {
+    for admissions in chains {
         let raw = Raw::open(&mut mesh, 0, RAW);
         let hello = ecorelay_protocol::link::Hello {
-            ticket,
+            admissions,
             ..raw.hello(&mesh, "raw")
         };
         raw.send(&mut mesh, &Frame::Hello(Box::new(hello)));
@@ -201,6 +204,16 @@ fn nobody_gets_in_without_a_ticket_that_is_good() {
         assert_eq!(refusal(&raw, &mesh), Some(RefuseCode::NotAdmitted));
         raw.drop_link(&mut mesh);
     }
+    // What one hub signed, said to be of another.
+    let raw = Raw::open(&mut mesh, 0, RAW);
+    let mut hello = raw.hello(&mesh, "raw");
+    hello.admissions = vec![Signed {
+        by: root.clone(),
+        ..sign(&stranger, &admission(&root, &raw.peer()))
+    }];
+    raw.send(&mut mesh, &Frame::Hello(Box::new(hello)));
+    assert!(raw.is_closed(&mesh));
+    raw.drop_link(&mut mesh);
     assert_eq!(mesh.status(0)["hubs"].as_array().unwrap().len(), 1);
     others_are_well(&mut mesh, ann, ben);
 }
@@ -439,11 +452,10 @@ fn a_revoked_hub_is_out_at_once_and_stays_out() {
     other.send(&mut mesh, &Frame::Roster(vec![entry]));
     assert!(raw.is_closed(&mesh) && !other.is_closed(&mesh));
     raw.drop_link(&mut mesh);
-    // Not even with a new ticket.
-    let ticket = mesh.invite(0);
+    // Not even with a new admission.
     let again = Raw::open(&mut mesh, 0, RAW);
     let mut hello = again.hello(&mesh, "raw");
-    hello.ticket = Some(ecorelay_protocol::Ticket::decode(&ticket).unwrap().claim);
+    hello.admissions = vec![again.admission(&mesh)];
     again.send(&mut mesh, &Frame::Hello(Box::new(hello)));
     assert!(again.is_closed(&mesh));
     assert_eq!(refusal(&again, &mesh), Some(RefuseCode::Revoked));
@@ -458,8 +470,7 @@ fn a_clock_years_off_is_told_and_does_no_harm() {
         let mut hello = raw.hello(&mesh, &format!("raw{n}"));
         hello.now = now;
         hello.epoch = now;
-        let ticket = mesh.invite(0);
-        hello.ticket = Some(ecorelay_protocol::Ticket::decode(&ticket).unwrap().claim);
+        hello.admissions = vec![raw.admission(&mesh)];
         raw.send(&mut mesh, &Frame::Hello(Box::new(hello)));
         assert!(!raw.is_closed(&mesh));
         let odd = DirectMessage {

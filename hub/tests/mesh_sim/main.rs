@@ -43,6 +43,7 @@ fn habits(rng: &mut fastrand::Rng) -> Habits {
         batch: *rng.choice(&[1, 8, 256]).unwrap(),
         down_ms: *rng.choice(&[100, 5_000, 60_000]).unwrap(),
         dial_ms: *rng.choice(&[10, 1_000]).unwrap(),
+        words_lost: *rng.choice(&[0, 50, 300]).unwrap(),
     }
 }
 

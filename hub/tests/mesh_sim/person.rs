@@ -24,7 +24,11 @@ impl Person {
     /// Does one thing that is still to be done.
     pub fn act(&mut self, rng: &mut fastrand::Rng, mesh: &mut Mesh) {
         let Some(ticket) = self.ticket.clone() else {
-            return self.command(mesh, 0, &json!({"type":"invite","req_id":"invite"}));
+            return self.command(
+                mesh,
+                0,
+                &json!({"type":"invite","uses":100,"req_id":"invite"}),
+            );
         };
         let at = rng.usize(1..mesh.machines.len());
         if !self.joined[at] {
@@ -35,7 +39,11 @@ impl Person {
             );
         } else if rng.u32(0..4) == 0 {
             // Any member may invite; those who join later use the newest ticket.
-            self.command(mesh, at, &json!({"type":"invite","req_id":"invite"}));
+            self.command(
+                mesh,
+                at,
+                &json!({"type":"invite","uses":100,"req_id":"invite"}),
+            );
         }
     }
 
@@ -71,7 +79,11 @@ impl Person {
     pub fn make_the_mesh(&mut self, mesh: &mut Mesh) {
         for _ in 0..100 {
             if self.ticket.is_none() {
-                self.command(mesh, 0, &json!({"type":"invite","req_id":"invite"}));
+                self.command(
+                    mesh,
+                    0,
+                    &json!({"type":"invite","uses":100,"req_id":"invite"}),
+                );
             }
             let ticket = self.ticket.clone().unwrap_or_default();
             for at in 1..mesh.machines.len() {

@@ -35,7 +35,7 @@ impl Mesh {
 
     /// Returns the text of a ticket.
     pub fn invite(&mut self, at: usize) -> String {
-        let answer = self.command(at, json!({"type":"invite"}));
+        let answer = self.command(at, json!({"type":"invite","uses":100}));
         let ticket = answer["ticket"].as_str();
         ticket.unwrap_or_else(|| panic!("{answer}")).to_owned()
     }

@@ -2,8 +2,9 @@
 //! crashes between any two of their steps, and comes back with what was committed.
 
 use ecorelay_hub::{
-    ConnId, Effect, Effects, Hub, HubConfig, Ids, Input, LinkId, MemoryStore, MeshEffect,
-    MeshInput, MeshPeers, Origin, PlainKeys, Store, StoreError, Tunables,
+    AttemptId, ConnId, Door, Effect, Effects, Hub, HubConfig, Ids, Input, LinkId, MemoryStore,
+    MeshEffect, MeshInput, MeshPeers, Origin, PairingEffect, PairingInput, PlainKeys, Store,
+    StoreError, Tunables,
 };
 use ecorelay_protocol::{PeerId, Psk, decode_request};
 use serde_json::{Value, json};
@@ -26,6 +27,8 @@ pub enum Crash {
 pub struct Outcome {
     /// What the brain wants done on the mesh, in order.
     pub mesh: Vec<MeshEffect>,
+    /// What the brain wants done while hubs pair, in order.
+    pub pairing: Vec<PairingEffect>,
     /// The batch failed: all links are to be closed.
     pub failed: bool,
     /// The hub died in it.
@@ -96,6 +99,8 @@ pub struct Machine {
     pub key: Option<Psk>,
     /// Whom the brain wants to be connected to; `None` until it said so.
     pub peers: Option<MeshPeers>,
+    /// What the pairing listener is for.
+    pub door: Door,
     pub crash: Option<Crash>,
     pub tunables: Tunables,
     /// Now and then a pushed line finds its client's queue full.
@@ -109,6 +114,7 @@ pub struct Machine {
     closed: BTreeSet<ConnId>,
     next_conn: u64,
     next_link: u64,
+    next_attempt: u64,
     rng: fastrand::Rng,
     pub trace: bool,
 }
@@ -131,6 +137,7 @@ impl Machine {
             lives: 0,
             key: None,
             peers: None,
+            door: Door::default(),
             crash: None,
             tunables: Tunables::default(),
             drops_pushes: false,
@@ -141,6 +148,7 @@ impl Machine {
             closed: BTreeSet::new(),
             next_conn: 0,
             next_link: 0,
+            next_attempt: 0,
             rng: fastrand::Rng::with_seed(seed),
             trace: std::env::var("SIM_TRACE").is_ok(),
         };
@@ -172,6 +180,11 @@ impl Machine {
         format!("/ip4/10.0.0.{}/tcp/4001", self.number + 1)
     }
 
+    /// Returns where its pairing listener is.
+    pub fn pairing_address(&self) -> String {
+        format!("10.0.0.{}:7000", self.number + 1)
+    }
+
     pub fn now(&self, time: u64) -> u64 {
         self.clock.at(time)
     }
@@ -193,6 +206,7 @@ impl Machine {
         self.closed.extend((1..=self.next_conn).map(ConnId));
         self.hub = None;
         self.peers = None;
+        self.door = Door::default();
     }
 
     pub fn is_up(&self) -> bool {
@@ -207,6 +221,25 @@ impl Machine {
     pub fn new_link(&mut self) -> LinkId {
         self.next_link += 1;
         LinkId(self.next_link)
+    }
+
+    /// Returns a fresh number for a conversation.
+    pub fn new_attempt(&mut self) -> AttemptId {
+        self.next_attempt += 1;
+        AttemptId(self.next_attempt)
+    }
+
+    /// The brain says what the pairing listener is for.
+    fn set_door(&mut self, door: Door) {
+        let open = |door: &Door| door.window.is_some() || door.members || !door.tickets.is_empty();
+        if open(&door) != open(&self.door) {
+            let addresses = open(&door).then(|| self.pairing_address());
+            self.queue
+                .push_back(Input::Pairing(PairingInput::Listening {
+                    addresses: addresses.into_iter().collect(),
+                }));
+        }
+        self.door = door;
     }
 
     pub fn input(&mut self, input: Input) {
@@ -364,7 +397,8 @@ impl Machine {
                     outcome.key_changed |= before.is_some() && before != self.key;
                 }
                 Effect::Mesh(effect) => outcome.mesh.push(effect),
-                Effect::Pairing(_) => {}
+                Effect::Pairing(PairingEffect::Door(door)) => self.set_door(door),
+                Effect::Pairing(effect) => outcome.pairing.push(effect),
                 Effect::Stop => unreachable!("nobody stops a hub here"),
             }
         }

@@ -15,14 +15,17 @@ pub mod client;
 pub mod groups;
 pub mod machine;
 pub mod network;
+pub mod pairing;
 pub mod raw;
 
 use ecorelay_hub::{Input, LinkId, LinkPath, MeshEffect, MeshInput};
 use ecorelay_protocol::from_cbor;
 use ecorelay_protocol::link::Frame;
+use ecorelay_protocol::pairing::Word;
 use machine::{Crash, Machine};
 use network::{Network, Wire, pair};
-use std::collections::BTreeMap;
+use pairing::{PairDial, Talk};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A dead link is noticed after this long at the latest, in ms: the body's heartbeat.
@@ -55,6 +58,8 @@ pub struct Habits {
     pub down_ms: u64,
     /// Longest time until a link comes up, in ms.
     pub dial_ms: u64,
+    /// Words of pairing with which their conversation breaks, in thousandths.
+    pub words_lost: u32,
 }
 
 impl Default for Habits {
@@ -68,6 +73,7 @@ impl Default for Habits {
             batch: 256,
             down_ms: 1_000,
             dial_ms: 10,
+            words_lost: 0,
         }
     }
 }
@@ -112,6 +118,16 @@ enum Event {
     },
     Dial(usize, usize),
     Restart(usize),
+    PairDial(Box<PairDial>),
+    Word {
+        talk: u64,
+        side: usize,
+        word: Box<Word>,
+    },
+    TalkEnded {
+        talk: u64,
+        side: usize,
+    },
 }
 
 pub struct Mesh {
@@ -123,6 +139,15 @@ pub struct Mesh {
     pub rng: fastrand::Rng,
     /// What peers that speak by hand were sent.
     pub raw: BTreeMap<(usize, LinkId), raw::Heard>,
+    /// Conversations in which hubs pair.
+    pub talks: BTreeMap<u64, Talk>,
+    /// Those that a test leads by hand, and what hubs say in them.
+    pub raw_talks: BTreeSet<u64>,
+    pub raw_words: Vec<Word>,
+    /// Words that were said in all of them.
+    pub words: u64,
+    /// Dials of pairing that are under way: machine, life and number.
+    pair_dials: BTreeSet<(usize, u64, u64)>,
     events: BTreeMap<(u64, u64), Event>,
     next_event: u64,
     /// Machines whose next batch is planned.
@@ -148,6 +173,11 @@ impl Mesh {
             traffic: Traffic::default(),
             rng,
             raw: BTreeMap::new(),
+            talks: BTreeMap::new(),
+            raw_talks: BTreeSet::new(),
+            raw_words: Vec::new(),
+            words: 0,
+            pair_dials: BTreeSet::new(),
             events: BTreeMap::new(),
             next_event: 0,
             planned: vec![false; machines.len()],
@@ -251,6 +281,9 @@ impl Mesh {
                     self.link_up(a, b);
                 }
             }
+            Event::PairDial(dial) => self.pair_dial(dial),
+            Event::Word { talk, side, word } => self.word_arrives(talk, side, word),
+            Event::TalkEnded { talk, side } => self.talk_ended(talk, side),
             Event::Restart(at) => {
                 if !self.machines[at].is_up() {
                     self.machines[at].start(self.time);
@@ -267,6 +300,9 @@ impl Mesh {
         let outcome = self.machines[at].batch(self.time, most);
         for effect in outcome.mesh {
             self.do_mesh(at, effect);
+        }
+        for effect in outcome.pairing {
+            self.do_pairing(at, effect);
         }
         if outcome.died {
             self.has_died(at);
@@ -486,6 +522,7 @@ impl Mesh {
         }
         // The system closes the connections of a process; a machine that lost its power is silent.
         let power = self.rng.u32(0..3) == 0;
+        self.talks_died(at, power);
         for (wire, side) in self.wires_of(at) {
             let wait = if power {
                 self.upto(HEARTBEAT_MS)
@@ -638,6 +675,7 @@ pub fn kind_of(frame: &Frame) -> &'static str {
         Frame::Rekey(_) => "rekey",
         Frame::Ping(_) => "ping",
         Frame::Pong(_) => "pong",
+        Frame::Tickets(_) => "tickets",
         Frame::Unknown(_) => "unknown",
     }
 }

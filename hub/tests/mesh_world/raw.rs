@@ -2,7 +2,7 @@
 
 use super::Mesh;
 use ecorelay_hub::{Input, Keys as _, LinkId, LinkPath, MeshInput, PlainKeys};
-use ecorelay_protocol::link::{Binding, Frame, Hello, Signable, Signed};
+use ecorelay_protocol::link::{Admission, Binding, Frame, Hello, Signable, Signed};
 use ecorelay_protocol::{CborError, PeerId, from_cbor};
 
 /// What came out of a link of such a peer.
@@ -43,16 +43,26 @@ impl Raw {
         raw
     }
 
-    /// Opens a link and says hello with a ticket of the hub: a hub of the mesh like any other.
+    /// Opens a link and says hello as a hub that the mesh's first has admitted.
     pub fn member(mesh: &mut Mesh, at: usize, number: u8, name: &str) -> Self {
         let raw = Self::open(mesh, at, number);
         let mut hello = raw.hello(mesh, name);
-        let ticket = mesh.invite(at);
-        let ticket = ecorelay_protocol::Ticket::decode(&ticket).unwrap();
-        hello.ticket = Some(ticket.claim);
+        hello.admissions = vec![raw.admission(mesh)];
         raw.send(mesh, &Frame::Hello(Box::new(hello)));
         assert!(!raw.is_closed(mesh), "{:?}", raw.heard(mesh).frames);
         raw
+    }
+
+    /// Returns the admission that lets it in, signed by the mesh's first hub.
+    pub fn admission(&self, mesh: &Mesh) -> Signed {
+        let admission = Admission {
+            root: mesh.machines[0].peer.clone(),
+            subject: self.peer(),
+            ts: mesh.machines[0].now(mesh.time),
+            revoked: false,
+            ticket: None,
+        };
+        sign(&PlainKeys::numbered(1), &admission)
     }
 
     pub fn peer(&self) -> PeerId {
@@ -71,7 +81,6 @@ impl Raw {
             epoch: 1,
             now: mesh.machines[self.at].now(mesh.time),
             root: Some(mesh.machines[0].peer.clone()),
-            ticket: None,
             admissions: Vec::new(),
             features: Vec::new(),
         }
