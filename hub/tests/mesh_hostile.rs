@@ -183,6 +183,7 @@ fn nobody_gets_in_without_a_place_on_the_roster() {
         ts: BEGIN,
         revoked: false,
         ticket: None,
+        keeps: Vec::new(),
     };
     raw.drop_link(&mut mesh);
     let chains = [

@@ -61,6 +61,7 @@ impl Raw {
             ts: mesh.machines[0].now(mesh.time),
             revoked: false,
             ticket: None,
+            keeps: Vec::new(),
         };
         sign(&PlainKeys::numbered(1), &admission)
     }
