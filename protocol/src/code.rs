@@ -4,8 +4,7 @@
 //! stands where else than on the local network the hub can be found.
 
 use crate::words::{WORDS, nearest};
-use crate::{Bytes, Refusal};
-use sha2::{Digest as _, Sha256};
+use crate::Refusal;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -40,13 +39,6 @@ impl PairingCode {
             words: bytes.map(|byte| WORDS[usize::from(byte)]).join("-"),
             rendezvous,
         }
-    }
-
-    /// Returns the place at a rendezvous server where the hub that shows a code with this number
-    /// waits. Nothing of the words is in it.
-    pub fn place(number: u32) -> Bytes {
-        let digest = Sha256::digest(format!("ecorelay code place 1:{number}"));
-        Bytes(digest.to_vec())
     }
 
     /// Returns the rendezvous server as a multiaddr, without its PeerId: the code's words prove
@@ -277,7 +269,6 @@ mod tests {
         let code = PairingCode::from_random(7, [0, 255], None);
         assert_eq!(code.to_string(), "7-acorn-zipper");
         assert!(!format!("{code:?}").contains("acorn"));
-        assert_ne!(PairingCode::place(7), PairingCode::place(8));
     }
 
     proptest! {

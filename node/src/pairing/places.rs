@@ -53,13 +53,12 @@ impl Places {
     /// Sets the places: those of the open code, and the others.
     pub(super) fn set(&mut self, code: &[(String, Bytes)], others: &[(String, Bytes)]) {
         let of = |list: &[(String, Bytes)], is_code: bool| {
-            let place = move |(server, place): (String, Bytes)| (server, place, is_code);
-            list.to_vec().into_iter().map(place)
+            let places = list.iter().cloned();
+            let place = places.map(|(server, place)| (server, place, is_code));
+            place.collect::<Vec<Place>>()
         };
-        let wanted: HashSet<Place> = of(code, true)
-            .chain(of(others, false))
-            .take(PLACES)
-            .collect();
+        let wanted = of(code, true).into_iter().chain(of(others, false));
+        let wanted: HashSet<Place> = wanted.take(PLACES).collect();
         self.waiting.retain(|place, task| {
             let stays = wanted.contains(place);
             if !stays {
