@@ -34,6 +34,11 @@ impl Machine {
         Self::with(home, Some(port), hub_id)
     }
 
+    /// Makes a machine in a namespace that is there already.
+    pub(crate) fn in_namespace(namespace: &str, hub_id: &str) -> Self {
+        Self::with(TestHome::in_namespace(namespace), None, hub_id)
+    }
+
     /// Makes a machine without a cable.
     pub(crate) fn on_loopback(hub_id: &str) -> Self {
         Self::with(TestHome::new(), None, hub_id)

@@ -2,8 +2,8 @@
 //! program under a deadline ([`process`]), a raw client of the local protocol
 //! ([`raw::RawClient`]), an MCP client of `ecorelay mcp` ([`mcp::McpClient`]), and for the real
 //! assistants a mock model ([`mock_model`]), a terminal ([`terminal`]) and a namespace without
-//! a network ([`offline`]); for the mesh a network of its own ([`netns::Lan`]) with machines on
-//! it ([`machine::Machine`]).
+//! a network ([`offline`]); for the mesh a network of its own ([`netns::Lan`], or
+//! [`nat::Internet`] with routers in it) with machines on it ([`machine::Machine`]).
 //!
 //! Nothing here sleeps for a fixed time: what gives an event is waited for with a deadline,
 //! everything else is looked at again and again until [`wait_until`] gives up.
@@ -15,6 +15,7 @@ pub(crate) mod machine;
 pub(crate) mod mail;
 pub(crate) mod mcp;
 pub(crate) mod mock_model;
+pub(crate) mod nat;
 pub(crate) mod netns;
 pub(crate) mod offline;
 pub(crate) mod process;

@@ -30,19 +30,8 @@ impl Lan {
     /// # Panics
     /// Where it is not allowed and `ECORELAY_REQUIRE_NETNS` is set.
     pub(crate) fn new(test: &str) -> Option<Self> {
-        static ALLOWED: OnceLock<bool> = OnceLock::new();
-        static NETWORKS: AtomicU32 = AtomicU32::new(0);
-        if !*ALLOWED.get_or_init(allowed) {
-            let needs = "network-namespace tests need root and iproute2";
-            if std::env::var_os(REQUIRED).is_some() {
-                panic!("{test}: {needs}");
-            }
-            super::announce(&format!("SKIPPED: {needs}: {test}"));
-            return None;
-        }
-        let number = NETWORKS.fetch_add(1, Ordering::Relaxed);
         let lan = Self {
-            name: format!("{PREFIX}{}-{number}", std::process::id()),
+            name: new_name(test)?,
             ports: AtomicU8::new(0),
         };
         ip(&["netns", "add", &lan.switch()]);
@@ -98,11 +87,36 @@ impl Lan {
 
 impl Drop for Lan {
     fn drop(&mut self) {
-        remove_namespaces(|name| {
-            name.strip_prefix(&self.name)
-                .is_some_and(|rest| rest.starts_with('-'))
-        });
+        remove_network(&self.name);
     }
+}
+
+/// Returns a name for a network that no other has; `None` where none can be made, which is then
+/// printed.
+///
+/// # Panics
+/// Where it is not allowed and `ECORELAY_REQUIRE_NETNS` is set.
+pub(super) fn new_name(test: &str) -> Option<String> {
+    static ALLOWED: OnceLock<bool> = OnceLock::new();
+    static NETWORKS: AtomicU32 = AtomicU32::new(0);
+    if !*ALLOWED.get_or_init(allowed) {
+        let needs = "network-namespace tests need root and iproute2";
+        if std::env::var_os(REQUIRED).is_some() {
+            panic!("{test}: {needs}");
+        }
+        super::announce(&format!("SKIPPED: {needs}: {test}"));
+        return None;
+    }
+    let number = NETWORKS.fetch_add(1, Ordering::Relaxed);
+    Some(format!("{PREFIX}{}-{number}", std::process::id()))
+}
+
+/// Takes all namespaces of a network away.
+pub(super) fn remove_network(name: &str) {
+    remove_namespaces(|namespace| {
+        let rest = namespace.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with('-'))
+    });
 }
 
 /// A machine's place in a network.
@@ -139,15 +153,10 @@ impl Port {
 
     /// Runs `body` in the machine's namespace: sockets that it opens stay there.
     pub(crate) fn enter<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
-        let file = std::fs::File::open(Path::new("/run/netns").join(&self.namespace))
-            .expect("the namespace's file");
         // A thread of its own: a namespace belongs to a thread, and this one ends with it.
         std::thread::scope(|scope| {
             let inside = scope.spawn(move || {
-                use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-                use std::os::fd::AsFd as _;
-                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-                    .expect("enter the namespace");
+                move_thread(&self.namespace);
                 body()
             });
             inside.join().expect("what runs in the namespace")
@@ -159,14 +168,24 @@ impl Port {
     }
 }
 
+/// Moves this thread into a namespace for good: sockets that it opens stay there.
+pub(super) fn move_thread(namespace: &str) {
+    use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+    use std::os::fd::AsFd as _;
+    let file = Path::new("/run/netns").join(namespace);
+    let file = std::fs::File::open(file).expect("the namespace's file");
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+        .expect("enter the namespace");
+}
+
 /// Runs `ip` in a namespace, with words that hold no spaces.
-fn inside(namespace: &str, words: &str) {
+pub(super) fn inside(namespace: &str, words: &str) {
     let mut all = vec!["-n", namespace];
     all.extend(words.split(' '));
     ip(&all);
 }
 
-fn ip(words: &[&str]) {
+pub(super) fn ip(words: &[&str]) {
     let output = Command::new("ip").args(words).output().expect("run ip");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {words:?}: {said}");

@@ -16,7 +16,7 @@ use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
     THandlerOutEvent, ToSwarm, dummy,
 };
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,11 @@ use std::time::{Duration, Instant};
 #[derive(Debug, thiserror::Error)]
 #[error("connected already")]
 struct Second;
+
+/// Too many hubs, or none at all, come through servers at once.
+#[derive(Debug, thiserror::Error)]
+#[error("too many come through servers at once")]
+struct TooMany;
 
 /// This is a rendezvous server, and no hub.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +39,10 @@ struct NoHub;
 /// and the hub will dial again.
 #[derive(Debug)]
 pub(super) struct LostIt(pub(super) PeerId);
+
+/// Handshakes at a time with whoever comes through servers: half of all, so that a server that
+/// brings nobody keeps no hub out that comes directly.
+const PENDING_RELAYED: usize = 32;
 
 /// What is to become of a new connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,6 +69,8 @@ pub(super) struct Gate {
     at_once: Duration,
     /// The connections of each hub.
     peers: HashMap<PeerId, Vec<Entry>>,
+    /// Handshakes with whoever comes through servers.
+    pending: HashSet<ConnectionId>,
     lost: VecDeque<PeerId>,
     waker: Option<Waker>,
 }
@@ -71,6 +82,7 @@ impl Gate {
             hops: hops.clone(),
             at_once: timing.at_once,
             peers: HashMap::new(),
+            pending: HashSet::new(),
             lost: VecDeque::new(),
             waker: None,
         }
@@ -120,13 +132,29 @@ impl NetworkBehaviour for Gate {
     type ConnectionHandler = dummy::ConnectionHandler;
     type ToSwarm = LostIt;
 
+    fn handle_pending_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        local: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        if is_relayed(local) {
+            if self.pending.len() >= PENDING_RELAYED {
+                return Err(ConnectionDenied::new(TooMany));
+            }
+            self.pending.insert(connection);
+        }
+        Ok(())
+    }
+
     fn handle_established_inbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         peer: PeerId,
         local: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.pending.remove(&connection);
         self.admit(peer, is_relayed(local))
     }
 
@@ -184,6 +212,9 @@ impl NetworkBehaviour for Gate {
                         self.peers.remove(&peer_id);
                     }
                 }
+            }
+            FromSwarm::ListenFailure(failure) => {
+                self.pending.remove(&failure.connection_id);
             }
             _ => {}
         }
@@ -255,6 +286,27 @@ mod tests {
         assert_eq!(verdict, Verdict::Keep);
         let verdict = gate(larger, smaller, now).verdict(&PeerId::random(), false, at);
         assert_eq!(verdict, Verdict::Keep);
+    }
+
+    #[test]
+    fn whoever_comes_through_servers_keeps_nobody_out_who_does_not() {
+        let mut gate = Gate::new(PeerId::random(), &Hops::default(), &Timing::default());
+        let far = "/ip4/203.0.113.1/tcp/1".parse().unwrap();
+        let way = crate::mesh::rendezvous::circuit(&far, PeerId::random(), None);
+        let come = |gate: &mut Gate, number, local: &Multiaddr| {
+            let id = ConnectionId::new_unchecked(number);
+            gate.handle_pending_inbound_connection(id, local, &far)
+        };
+        for number in 0..PENDING_RELAYED {
+            come(&mut gate, number, &way).unwrap();
+        }
+        assert!(come(&mut gate, 1_000, &way).is_err());
+        assert!(come(&mut gate, 1_001, &far).is_ok());
+        let id = ConnectionId::new_unchecked(0);
+        let peer = PeerId::random();
+        gate.handle_established_inbound_connection(id, peer, &way, &far)
+            .unwrap();
+        come(&mut gate, 1_002, &way).unwrap();
     }
 
     #[test]

@@ -4,8 +4,56 @@ use super::stub::Stub;
 use super::*;
 use crate::mesh::names;
 use ecorelay_hub::{LinkPath, PunchOutcome, ServerState};
+use ecorelay_rendezvous::Server;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
+
+/// A server as people run it.
+async fn real_server(identity: &ecorelay_rendezvous::Identity, listen: &str) -> Server {
+    let config = ecorelay_rendezvous::Config {
+        listen: vec![listen.parse().unwrap()],
+        ..ecorelay_rendezvous::Config::local(identity.clone())
+    };
+    Server::start(config).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_server_dies_and_comes_back_while_hubs_are_relayed_and_while_they_are_direct() {
+    let identity = ecorelay_rendezvous::Identity::generate();
+    for punch in [false, true] {
+        let server = real_server(&identity, LISTEN).await;
+        let address = server.addresses()[0].clone();
+        let ([a, b], psk) = (identities(), fresh_key());
+        let mut a = Body::at_server(&a, &psk, punch).await;
+        let mut b = Body::at_server(&b, &psk, punch).await;
+        a.meet(&[&b], &[&address]);
+        b.meet(&[&a], &[&address]);
+        let mut at_a = a.link_by(LinkPath::Relayed).await;
+        b.link_by(LinkPath::Relayed).await;
+        if punch {
+            at_a = a.link_by(LinkPath::Direct).await;
+            b.link_by(LinkPath::Direct).await;
+        }
+        a.talk(at_a, &mut b).await;
+        a.warm_up(&mut b).await;
+        drop(server);
+        if punch {
+            a.server_failed().await;
+            a.talk(at_a, &mut b).await;
+        } else {
+            a.link_down().await;
+        }
+        let (listen, _) = address.split_once("/p2p/").unwrap();
+        let _server = real_server(&identity, listen).await;
+        if punch {
+            a.reserved(1).await;
+        } else {
+            at_a = a.link_by(LinkPath::Relayed).await;
+        }
+        a.talk(at_a, &mut b).await;
+        a.warm_up(&mut b).await;
+    }
+}
 
 const LISTEN: &str = "/ip4/127.0.0.1/tcp/0";
 
