@@ -485,10 +485,15 @@ impl EventLoop {
             return;
         };
         let queue = Arc::new(LinkQueue::default());
+        let relayed = !self.connections.live_relayed(&peer).is_empty();
+        let reason = match path {
+            LinkPath::Direct if relayed => "a direct connection takes its place",
+            _ => ANEW,
+        };
         let before = self.connections.take_links_beside(id, &peer);
         let mut wait = None;
         for (_, link) in before {
-            link.queue.end(End::Cut("the other hub has connected anew"));
+            link.queue.end(End::Cut(reason));
             wait = Some(link.task);
         }
         let link = Link {
