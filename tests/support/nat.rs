@@ -4,7 +4,7 @@
 //! [`Internet::new`] makes one with a name that no other test has; it is taken away when it is
 //! dropped.
 
-use super::netns::{inside, ip, new_name, remove_network};
+use super::netns::{inside, ip, new_name, remove_network, skip};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -45,9 +45,17 @@ pub(crate) struct Home<'i> {
 
 impl Internet {
     /// Makes a network with nothing on it; `None` where that is not allowed, which is printed.
+    ///
+    /// # Panics
+    /// Where it is not allowed and `ECORELAY_REQUIRE_NETNS` is set.
     pub(crate) fn new(test: &str) -> Option<Self> {
+        let name = new_name(test)?;
+        if Command::new("nft").arg("--version").output().is_err() {
+            skip(test, "tests with routers need nftables");
+            return None;
+        }
         let internet = Self {
-            name: new_name(test)?,
+            name,
             hosts: AtomicU8::new(0),
         };
         internet.add(&internet.switch());

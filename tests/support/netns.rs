@@ -100,15 +100,22 @@ pub(super) fn new_name(test: &str) -> Option<String> {
     static ALLOWED: OnceLock<bool> = OnceLock::new();
     static NETWORKS: AtomicU32 = AtomicU32::new(0);
     if !*ALLOWED.get_or_init(allowed) {
-        let needs = "network-namespace tests need root and iproute2";
-        if std::env::var_os(REQUIRED).is_some() {
-            panic!("{test}: {needs}");
-        }
-        super::announce(&format!("SKIPPED: {needs}: {test}"));
+        skip(test, "network-namespace tests need root and iproute2");
         return None;
     }
     let number = NETWORKS.fetch_add(1, Ordering::Relaxed);
     Some(format!("{PREFIX}{}-{number}", std::process::id()))
+}
+
+/// Says that a test is skipped for want of something.
+///
+/// # Panics
+/// Where it must not be.
+pub(super) fn skip(test: &str, needs: &str) {
+    if std::env::var_os(REQUIRED).is_some() {
+        panic!("{test}: {needs}");
+    }
+    super::announce(&format!("SKIPPED: {needs}: {test}"));
 }
 
 /// Takes all namespaces of a network away.
