@@ -176,7 +176,7 @@ impl Port {
 }
 
 /// Moves this thread into a namespace for good: sockets that it opens stay there.
-pub(super) fn move_thread(namespace: &str) {
+pub(crate) fn move_thread(namespace: &str) {
     use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
     use std::os::fd::AsFd as _;
     let file = Path::new("/run/netns").join(namespace);
