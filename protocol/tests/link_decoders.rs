@@ -6,7 +6,7 @@ use ecorelay_protocol::link::{
     Admission, Binding, DirectoryEntry, Frame, Publication, Published, Query, Sync,
 };
 use ecorelay_protocol::pairing::TicketRecord;
-use ecorelay_protocol::{PeerId, Ticket, from_cbor, to_cbor};
+use ecorelay_protocol::{Bytes, PeerId, Ticket, from_cbor, to_cbor};
 use proptest::prelude::*;
 
 fn read<T: serde::de::DeserializeOwned + serde::Serialize + PartialEq>(bytes: &[u8]) -> bool {
@@ -17,10 +17,10 @@ fn frames() -> Vec<Frame> {
     let peer: PeerId = format!("12D3KooW{}", "x".repeat(44)).parse().unwrap();
     let msg_ids = vec!["m-1".to_owned(), "m-2".to_owned()];
     vec![
-        Frame::Want(vec![peer.clone()]),
+        Frame::Want(vec![peer]),
         Frame::Query(Query { msg_ids }),
         Frame::Sync(Sync {
-            roster: vec![(peer, true)],
+            roster: vec![Bytes(vec![7; 32])],
             directory: Vec::new(),
             published: Published { epoch: 1, seq: 2 },
             whole: true,

@@ -16,7 +16,8 @@ use crate::mesh::{Identity, Pipes};
 use ecorelay_hub::{PairingFailure, PairingInput, PairingSide};
 use ecorelay_protocol::Bytes;
 use ecorelay_protocol::pairing::{Method, PairingCode};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -131,6 +132,15 @@ async fn changed(look: Option<&mut Look>) -> bool {
     }
 }
 
+/// Whom a way leads to.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Host {
+    /// The one that announces itself under this name.
+    Near(String),
+    /// Whoever is there.
+    At(Route),
+}
+
 /// A dial that goes on.
 struct Search<'a> {
     dialer: &'a Dialer,
@@ -138,8 +148,10 @@ struct Search<'a> {
     /// The number of the code, where it is one.
     code: Option<u32>,
     attempts: JoinSet<(Route, Result<Established<Stream>, Miss>)>,
-    /// Ways that were started.
-    started: HashSet<Route>,
+    /// Whom a way was started to.
+    started: HashSet<Host>,
+    /// Who announces the code, and where now.
+    near: HashMap<String, Vec<SocketAddr>>,
     /// When to stop waiting for others.
     settle: Option<Instant>,
     /// The failure that says most.
@@ -158,6 +170,7 @@ impl<'a> Search<'a> {
             code,
             attempts: JoinSet::new(),
             started: HashSet::new(),
+            near: HashMap::new(),
             settle: None,
             failure: None,
         }
@@ -169,23 +182,31 @@ impl<'a> Search<'a> {
             return;
         };
         let seen = look.seen.borrow_and_update().clone();
+        self.near.clear();
         for seen in seen {
             if self.code == Some(seen.number) && !seen.addresses.is_empty() {
-                self.start(Route::Machine(seen.addresses), Duration::ZERO);
+                self.near
+                    .insert(seen.instance.clone(), seen.addresses.clone());
+                self.start(Route::Near(seen.instance, seen.addresses), Duration::ZERO);
             }
         }
     }
 
     fn start(&mut self, route: Route, wait: Duration) {
         let most = self.code.map_or(ROUTES, |_| CODE_HOSTS);
-        if self.started.contains(&route) {
+        let host = match &route {
+            // One host has one conversation, however many addresses it comes to have.
+            Route::Near(instance, _) => Host::Near(instance.clone()),
+            route => Host::At(route.clone()),
+        };
+        if self.started.contains(&host) {
             return;
         }
         if self.started.len() >= most {
             tracing::warn!("more hubs answer than are called");
             return;
         }
-        self.started.insert(route.clone());
+        self.started.insert(host);
         self.attempt(route, wait);
     }
 
@@ -251,9 +272,15 @@ impl<'a> Search<'a> {
     }
 
     /// Tries a way to a code's host once more: it may not be there yet.
-    fn again(&mut self, route: Route) {
-        let wait = match &route {
+    fn again(&mut self, mut route: Route) {
+        let wait = match &mut route {
             Route::Machine(_) => AGAIN,
+            Route::Near(instance, addresses) => {
+                if let Some(now) = self.near.get(instance) {
+                    addresses.clone_from(now);
+                }
+                AGAIN
+            }
             Route::Pipe(..) => ASK_AGAIN,
         };
         if self.code.is_some() {

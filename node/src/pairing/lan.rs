@@ -27,7 +27,7 @@ const VERSION: &str = "v";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     /// The announcement's own name, for telling it from others.
-    instance: String,
+    pub(super) instance: String,
     /// The hub's human name; visible.
     pub(super) name: String,
     /// The number of its code.

@@ -23,6 +23,8 @@ pub(super) type Stream = Box<dyn ByteStream>;
 pub(super) enum Route {
     /// Addresses of one machine: whichever answers first.
     Machine(Vec<SocketAddr>),
+    /// The same of one that announces itself under this name; it may come to have others.
+    Near(String, Vec<SocketAddr>),
     /// A server's multiaddr and a place there.
     Pipe(String, Bytes),
 }
@@ -47,7 +49,7 @@ impl Route {
         call: &Call,
     ) -> Result<Established<Stream>, Miss> {
         let stream: Stream = match self {
-            Self::Machine(addresses) => {
+            Self::Machine(addresses) | Self::Near(_, addresses) => {
                 let stream = connect(addresses).await.map_err(Miss::Unreachable)?;
                 Box::new(stream)
             }
