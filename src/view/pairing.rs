@@ -7,7 +7,7 @@ use super::style::{BOLD, DIM, GOOD, PLAIN, WARN, paint};
 use super::text::{count, one_line, width};
 
 /// So many machines that show a code are named one by one.
-const NAMED: usize = 4;
+const NAMED: usize = 3;
 /// What stands before the place where a code is typed.
 const PROMPT: &str = "  code> ";
 
@@ -169,8 +169,8 @@ pub(crate) fn two_meshes(hub_id: &str, theirs: &[String], ours: &[String]) -> St
     let (hub, theirs, ours) = (one_line(hub_id), named(theirs), named(ours));
     format!(
         "{} belongs to a mesh with {theirs}; this hub belongs to another, with {ours}.\n\
-         A hub is in one mesh. If this one leaves its mesh, it joins theirs: its sessions, mail and groups stay here,\n\
-         but it no longer reaches {ours}, and what waits here for them is not sent.",
+         A hub is in one mesh. If this one leaves its own, it joins theirs: its sessions, mail and\n\
+         groups stay here, but it no longer reaches {ours}, and what waits for them is not sent.",
         paint(BOLD, hub),
     )
 }
@@ -240,8 +240,9 @@ pub(crate) fn paired(paired: &Paired) -> String {
     ];
     let mut out = format!(
         "{} {mesh} {link}\n\n\
-         {others} can now send messages to the sessions here, ask them and share rooms and groups,\n\
-         and see their names, folders and branches. Yours can do the same there. Nobody gets any rights on this machine.\n\n",
+         {others} can now write to the sessions here and ask\n\
+         them, share rooms and groups with them, and see their names, folders and branches.\n\
+         Yours can do the same there. Nobody gets any rights on this machine.\n\n",
         paint(GOOD, format!("✓ Paired with {hub}.")),
     );
     for (what, command) in rows {
@@ -280,7 +281,7 @@ mod tests {
         let many: Vec<(String, u32)> = (0..9).map(|n| (format!("hub{n}"), n)).collect();
         panel.set_nearby(&many);
         assert_eq!(panel.height(0), before);
-        assert!(plain(&panel.first(0)).contains("and 5 more"));
+        assert!(plain(&panel.first(0)).contains("and 6 more"));
         let lines = before - 1;
         assert!(
             panel
@@ -307,8 +308,9 @@ mod tests {
         assert_eq!(
             plain(&paired(&result)),
             "✓ Paired with laptop. The two hubs are a mesh. Linked: direct, 0.4 ms.\n\n\
-             Sessions on laptop can now send messages to the sessions here, ask them and share rooms and groups,\n\
-             and see their names, folders and branches. Yours can do the same there. Nobody gets any rights on this machine.\n\n\
+             Sessions on laptop can now write to the sessions here and ask\n\
+             them, share rooms and groups with them, and see their names, folders and branches.\n\
+             Yours can do the same there. Nobody gets any rights on this machine.\n\n\
              \x20 write to a session there  ecorelay send api@laptop \"…\"\n\
              \x20 who is there              ecorelay peers\n\
              \x20 hear less of it           ecorelay hubs policy laptop quiet\n\
