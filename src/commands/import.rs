@@ -58,12 +58,21 @@ pub(crate) async fn run(args: ImportArgs, context: &Context) -> Result<(), CliEr
         ))
         .hint("Name its data directory, usually ~/.eco-relay."));
     }
+    let mut summary = Summary::default();
+    // First of all, so that a hub that is started for the rest has its name.
+    if let Some(file) = &listing.bridge {
+        match reference::read_bridge(file) {
+            Err(skipped) => summary.skipped.push(skipped),
+            Ok(bridge) => {
+                summary.bridge = Some(bridge::take(bridge, args.dry_run, context)?);
+            }
+        }
+    }
     let mut hub = match args.dry_run {
         true => None,
         // A hub that is looked at does not end in the middle of it.
         false => Some(context.open(json!({"type": "watch"})).await?.0),
     };
-    let mut summary = Summary::default();
     // One file at a time, so that the largest decides how much memory is needed.
     for file in &listing.mailboxes {
         match reference::read_mailbox(file) {
@@ -99,14 +108,6 @@ pub(crate) async fn run(args: ImportArgs, context: &Context) -> Result<(), CliEr
                     &mut summary.entries,
                 )
                 .await?;
-            }
-        }
-    }
-    if let Some(file) = &listing.bridge {
-        match reference::read_bridge(file) {
-            Err(skipped) => summary.skipped.push(skipped),
-            Ok(bridge) => {
-                summary.bridge = Some(bridge::take(bridge, args.dry_run, context)?);
             }
         }
     }
@@ -177,7 +178,7 @@ fn page(summary: &Summary, dry_run: bool) -> String {
         became(summary.entries)
     ));
     if let Some(bridge) = &summary.bridge {
-        out.push_str(&bridge::page(bridge));
+        out.push_str(&bridge::page(bridge, dry_run));
     }
     if !summary.skipped.is_empty() {
         out.push_str(&format!("\n{}\n", paint(BOLD, "Left out")));

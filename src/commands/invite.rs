@@ -54,6 +54,7 @@ pub(crate) async fn run(args: InviteArgs, context: &Context) -> Result<(), CliEr
         expires: ticket.expires,
         uses: args.uses,
         addresses: &ticket.addresses,
+        servers: &ticket.rendezvous,
     };
     context.output.note(&about.words(now_ms()));
     context
@@ -65,6 +66,7 @@ fn document(answer: &HubLine, ticket: &Ticket, uses: u64) -> Value {
     let mut document = tool_result(answer);
     document["uses"] = json!(uses);
     document["addresses"] = json!(ticket.addresses);
+    document["rendezvous"] = json!(ticket.rendezvous);
     document
 }
 
@@ -73,6 +75,8 @@ struct About<'a> {
     expires: u64,
     uses: u64,
     addresses: &'a [String],
+    /// Rendezvous servers at which a hub of the mesh waits.
+    servers: &'a [String],
 }
 
 impl About<'_> {
@@ -90,7 +94,8 @@ impl About<'_> {
             // To the minute: the seconds that went by since are noise.
             lasting((left + 30) / 60 * 60),
         );
-        if self.addresses.iter().all(|address| is_loopback(address)) {
+        let lonely = self.addresses.iter().all(|address| is_loopback(address));
+        if lonely && self.servers.is_empty() {
             text.push_str(&format!(
                 "{} No address is known at which another machine reaches this one. If the other machine is elsewhere: \
                  `ecorelay rendezvous add`, or `[mesh]` in docs/operations.md, and invite again.\n",
@@ -143,6 +148,7 @@ mod tests {
                 expires: now + 86_399_000,
                 uses,
                 addresses: &addresses,
+                servers: &[],
             };
             plain(&about.words(now))
         };

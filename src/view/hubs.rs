@@ -21,8 +21,14 @@ pub(crate) fn own_lines(doc: Doc<'_>) -> Vec<(&'static str, String)> {
     let hubs = doc.list("hubs").len();
     let state = match (mesh.flag("admitted"), mesh.flag("joining")) {
         (true, _) if hubs == 0 => "no other hub yet: `ecorelay pair`".to_owned(),
+        (true, _) if mesh.flag("changing_key") => "a new key is being handed on".to_owned(),
         (true, _) => String::new(),
-        (false, true) => "joining: waits for a hub of the mesh to let it in".to_owned(),
+        (false, true) => match mesh.text("inviter") {
+            inviter if inviter.is_empty() => {
+                "joining: waits for a hub of the mesh to let it in".to_owned()
+            }
+            inviter => format!("joining that of {inviter}: waits for one of its hubs to let it in"),
+        },
         (false, false) => "not let in yet".to_owned(),
     };
     let addresses: Vec<String> = mesh

@@ -79,7 +79,7 @@ pub(super) fn document(taken: &Taken) -> Value {
     })
 }
 
-pub(super) fn page(taken: &Taken) -> String {
+pub(super) fn page(taken: &Taken, dry_run: bool) -> String {
     let bridge = &taken.bridge;
     let mut out = format!("\n{}\n", paint(BOLD, "Bridge"));
     let name = bridge.hub_id.as_deref().map(one_line).unwrap_or_default();
@@ -192,15 +192,17 @@ mod tests {
 
     #[test]
     fn each_connection_gets_its_command() {
-        let text = plain(&page(&taken(NameFate::Taken)));
+        let text = plain(&page(&taken(NameFate::Taken), false));
         for word in [
-            "✓ The hub id desk is written into config.toml",
+            "✓ The hub id desk stands in config.toml",
             "secret is not read",
             "hub nas at 10.0.0.2:9377\n    → ecorelay pair",
             "relay ws://relay:9800\n    → run `ecorelay-rendezvous`",
         ] {
             assert!(text.contains(word), "{word}: {text}");
         }
+        let dry = plain(&page(&taken(NameFate::Taken), true));
+        assert!(dry.contains("would be written into config.toml"), "{dry}");
         let document = document(&taken(NameFate::Taken));
         assert_eq!(document["peers"][0]["hub_id"], "nas");
         assert_eq!(document["hub_id_taken"], true);
@@ -214,7 +216,7 @@ mod tests {
             (NameFate::InMesh, "belongs to a mesh"),
             (NameFate::Invalid("It has a space.".into()), "a space"),
         ] {
-            let text = plain(&page(&taken(fate)));
+            let text = plain(&page(&taken(fate), false));
             assert!(text.contains("! ") && text.contains(word), "{text}");
         }
     }
