@@ -88,7 +88,12 @@ pub(super) fn page(taken: &Taken, dry_run: bool) -> String {
         NameFate::Taken => Some((
             true,
             format!(
-                "The hub id {name} is written into config.toml; it holds from the next start: `ecorelay node restart`."
+                "The hub id {name} {} config.toml; a hub that runs already has it from its next start: `ecorelay node restart`.",
+                if dry_run {
+                    "would be written into"
+                } else {
+                    "stands in"
+                }
             ),
         )),
         NameFate::Same => Some((
