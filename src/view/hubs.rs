@@ -5,7 +5,7 @@ use super::document::Doc;
 use super::status::{Surroundings, state_cell, title};
 use super::style::{BOLD, DIM, FAIL, GOOD, PLAIN, WARN, paint};
 use super::table::{Cell, Table, cell};
-use super::text::{keep_end, short_path};
+use super::text::{keep_end, short_path, without_os_code};
 use super::time::ago;
 
 /// What to do about hubs that are not paired.
@@ -120,7 +120,7 @@ fn remark(hub: Doc<'_>) -> String {
 pub(crate) fn punch_words(punch: Doc<'_>) -> String {
     match (punch.text("outcome").as_str(), punch.text("reason")) {
         ("failed", reason) if reason.is_empty() => "no direct way found".to_owned(),
-        ("failed", reason) => format!("no direct way: {reason}"),
+        ("failed", reason) => format!("no direct way: {}", without_os_code(&reason)),
         _ => String::new(),
     }
 }

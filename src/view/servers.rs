@@ -5,7 +5,7 @@ use super::document::Doc;
 use super::status::title;
 use super::style::{BOLD, DIM, FAIL, GOOD, PLAIN, WARN};
 use super::table::{Cell, Table, cell};
-use super::text::count;
+use super::text::{count, without_os_code};
 
 /// Returns the section of the rendezvous servers; empty where there are none.
 pub(crate) fn servers(doc: Doc<'_>) -> String {
@@ -32,7 +32,7 @@ pub(crate) fn servers(doc: Doc<'_>) -> String {
             } else {
                 cell(PLAIN, "")
             },
-            cell(DIM, server.text("reason")),
+            cell(DIM, without_os_code(&server.text("reason"))),
         ]);
     }
     format!(
@@ -73,7 +73,10 @@ pub(crate) fn server_words(server: Doc<'_>) -> String {
         }
         "failed" => match server.text("reason").trim_end_matches('.') {
             "" => "It is of no use now; the hub keeps trying.".to_owned(),
-            reason => format!("It is of no use now; the hub keeps trying: {reason}."),
+            reason => format!(
+                "It is of no use now; the hub keeps trying: {}.",
+                without_os_code(reason)
+            ),
         },
         _ => {
             "It is being asked; `ecorelay rendezvous status` shows when it has answered.".to_owned()

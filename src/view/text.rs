@@ -101,6 +101,17 @@ pub(crate) fn short_path(path: &str, home: Option<&str>) -> String {
     }
 }
 
+/// Returns a system's error without its number, which says nothing to people.
+pub(crate) fn without_os_code(error: &str) -> String {
+    match error.split_once(" (os error ") {
+        Some((words, rest)) => match rest.split_once(')') {
+            Some((_, rest)) => format!("{words}{rest}"),
+            None => error.to_owned(),
+        },
+        None => error.to_owned(),
+    }
+}
+
 /// Returns `1 thing` or `n things`.
 pub(crate) fn count(n: usize, thing: &str) -> String {
     let end = if n == 1 {
@@ -161,6 +172,15 @@ mod tests {
         assert_eq!(short_path("/home/al", Some("/home/al/")), "~");
         assert_eq!(short_path("/home/alice", Some("/home/al")), "/home/alice");
         assert_eq!(short_path("/srv", None), "/srv");
+    }
+
+    #[test]
+    fn an_error_is_told_without_its_number() {
+        assert_eq!(
+            without_os_code("a: Connection refused (os error 111); b"),
+            "a: Connection refused; b"
+        );
+        assert_eq!(without_os_code("no answer"), "no answer");
     }
 
     #[test]

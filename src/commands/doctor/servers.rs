@@ -35,7 +35,7 @@ pub(super) async fn check(doc: Doc<'_>) -> Vec<Finding> {
 async fn reach(place: &str) -> Result<(), String> {
     match tokio::time::timeout(ACCEPT_WITHIN, TcpStream::connect(place)).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(crate::view::text::without_os_code(&error.to_string())),
         Err(_) => Err(format!("no answer within {} s", ACCEPT_WITHIN.as_secs())),
     }
 }
