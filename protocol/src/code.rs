@@ -3,8 +3,8 @@
 //! The number says which hub is meant and is no secret; the words are the secret. Behind an `@`
 //! stands where else than on the local network the hub can be found.
 
-use crate::words::{WORDS, nearest};
 use crate::Refusal;
+use crate::words::{WORDS, nearest};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
