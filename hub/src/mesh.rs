@@ -261,10 +261,10 @@ impl Mesh {
             return &entry.addresses;
         }
         let hints = self.row.iter().flat_map(|row| &row.hints);
-        let hints = hints
+        let mut hints = hints
             .filter(|(of, _)| of == peer)
             .map(|(_, hints)| hints.as_slice());
-        hints.last().unwrap_or_default()
+        hints.next_back().unwrap_or_default()
     }
 
     /// Returns whether there is another hub in the mesh, linked or not; of a mesh in which this hub

@@ -101,7 +101,9 @@ fn no_session_of_either_version_can_pair_invite_or_revoke() {
             json!({"type": "hub", "hub": "desk", "change": "policy", "policy": "normal"}),
             json!({"type": "rendezvous", "address": SERVER}),
         ] {
-            let answer = session.request(request.clone());
+            // Errors of version "5" do not say which request they are about.
+            session.send(&request);
+            let answer = session.next_of(&["err", "pair", "invite_result", "ack"]);
             assert_eq!(answer["code"], "bad_msg", "{version}: {request} {answer}");
         }
     }
