@@ -89,10 +89,11 @@ fn no_session_of_either_version_can_pair_invite_or_revoke() {
     let _hub = home.hub();
     for version in ["5", "6"] {
         let mut session = RawClient::connect(&home.socket());
-        session.request(
-            json!({"type": "register", "name": format!("s{version}"), "cwd": "/",
+        session.send(
+            &json!({"type": "register", "name": format!("s{version}"), "cwd": "/",
             "git_branch": "", "protocol_version": version}),
         );
+        session.next_of(&["ack"]);
         for request in [
             json!({"type": "pair"}),
             json!({"type": "pair", "code": "7-otter-lamp"}),
