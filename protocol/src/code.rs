@@ -122,7 +122,8 @@ fn number(text: &str) -> Option<u32> {
 
 /// Returns what stands behind the `@`, with its port.
 fn host_and_port(text: &str) -> Result<String, Refusal> {
-    let text = text.trim().to_lowercase();
+    // A code is often copied out of a sentence.
+    let text = text.trim().trim_end_matches([',', ';', '.']).to_lowercase();
     let bad = || {
         Refusal::bad_args(
             "What stands behind the @ of the code is not the address of a rendezvous server: write a host name or an IP address and a port, such as relay.example.org:4001.",
@@ -216,6 +217,11 @@ mod tests {
         for (text, shown, multiaddr) in [
             (
                 "4711-otter-lamp@203.0.113.7:4001",
+                "203.0.113.7:4001",
+                "/ip4/203.0.113.7/tcp/4001",
+            ),
+            (
+                "4711-otter-lamp@203.0.113.7:4001,",
                 "203.0.113.7:4001",
                 "/ip4/203.0.113.7/tcp/4001",
             ),
