@@ -168,6 +168,7 @@ impl Hub {
             "groups": groups,
             "mailboxes": mailboxes,
             "nearby": self.nearby_view(),
+            "tickets": self.open_tickets(t.now),
             "dials": self.dials_view(),
             "connections": self.conns.len(),
             "in_flight": self.delivery.len(),

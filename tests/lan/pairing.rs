@@ -1,6 +1,7 @@
 //! Two machines become one mesh with one command on each. A third one that guesses, and one that
 //! listens, gain nothing. Whoever is killed on the way leaves nothing half done.
 
+use crate::support::home::ECORELAY;
 use crate::support::machine::{Machine, mesh, other};
 use crate::support::mail::{read_until, send};
 use crate::support::netns::Lan;
@@ -17,7 +18,10 @@ fn fresh(lan: &Lan, hub_id: &str) -> Machine {
 
 /// Types `ecorelay pair` and returns the code it shows, with the program, which goes on waiting.
 fn show_code(machine: &Machine) -> (Live, String) {
-    let mut live = Live::start(machine.home.ecorelay(&["pair"]));
+    // What a person sees, wherever it is written.
+    let mut command = machine.home.command("sh");
+    command.args(["-c", "exec \"$0\" pair 2>&1", ECORELAY]);
+    let mut live = Live::start(command);
     loop {
         let line = live.line();
         let code = line.split_whitespace().find_map(code_in);
@@ -53,17 +57,14 @@ fn rest(mut live: Live) -> (String, Option<i32>) {
     (said, status.code())
 }
 
-/// Returns the hub's document.
-fn status(machine: &Machine) -> Value {
-    machine
-        .run(&["node", "status", "--json"])
-        .expect_code(0)
-        .json()
-}
-
 /// Returns the names of the other hubs of the mesh.
 fn hubs(machine: &Machine) -> Vec<String> {
-    let status = status(machine);
+    let shown = machine.run(&["node", "status", "--json"]);
+    if shown.code() == 3 {
+        // Without a mesh and a session the hub has ended by itself.
+        return Vec::new();
+    }
+    let status = shown.expect_code(0).json();
     let hubs = status["hubs"].as_array().cloned().unwrap_or_default();
     let name = |hub: &Value| hub["hub_id"].as_str().unwrap_or_default().to_owned();
     hubs.iter().map(name).collect()
@@ -153,7 +154,9 @@ fn a_ticket_is_used_up_with_any_member_and_says_so() {
     let Some(lan) = Lan::new(test) else { return };
     let [mut a, mut b] = mesh(&lan, ["a", "b"]);
     let (mut c, mut d) = (Machine::new(&lan, "c"), Machine::new(&lan, "d"));
-    let ticket = a.invite();
+    let before = b.status()["tickets"].as_u64();
+    let invited = a.run(&["invite", "--json"]).expect_code(0).json();
+    let ticket = invited["ticket"].as_str().expect("a ticket").to_owned();
     // The ticket says nothing of the key.
     let key = std::fs::read_to_string(a.home.data().join("mesh.key")).unwrap();
     let hex = key.lines().last().expect("the key").trim();
@@ -161,7 +164,7 @@ fn a_ticket_is_used_up_with_any_member_and_says_so() {
 
     // The one that made it is off: another member lets c in.
     b.wait_status("the ticket at the other member", |status| {
-        (status["tickets"].as_u64() == Some(1)).then_some(())
+        (status["tickets"].as_u64() > before).then_some(())
     });
     a.stop();
     c.start();

@@ -210,6 +210,14 @@ impl Hub {
         .map(|(id, state)| (state.record.expires, id))
     }
 
+    /// Returns how many tickets of the mesh can be used now, as far as this hub knows.
+    pub(crate) fn open_tickets(&self, now: u64) -> usize {
+        let open = self.pairing.tickets.iter().filter(|(id, state)| {
+            state.record.expires > now && self.used(id, state).len() < state.record.uses as usize
+        });
+        open.count()
+    }
+
     /// Returns who has come in with a ticket, or may have.
     fn used(&self, id: &Bytes, state: &TicketState) -> BTreeSet<PeerId> {
         let mut used = self.mesh.admitted_with(id);
