@@ -345,6 +345,7 @@ impl Hub {
             self.delivery.next_deadline(),
             self.mesh.next_deadline(),
             self.pairing.next_deadline(),
+            self.renewal_deadline(),
             (!self.mesh_started).then_some(0),
             self.groups.next_deadline(),
             self.lazy_due,

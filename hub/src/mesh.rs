@@ -267,6 +267,12 @@ impl Mesh {
         hints.next_back().unwrap_or_default()
     }
 
+    /// Returns where a hub's pairing listener is reached, as it says.
+    pub(crate) fn pairing_addresses(&self, peer: &PeerId) -> Vec<String> {
+        let known = self.hubs.get(peer).and_then(|known| known.entry.as_ref());
+        known.map(|entry| entry.pairing.clone()).unwrap_or_default()
+    }
+
     /// Returns whether there is another hub in the mesh, linked or not; of a mesh in which this hub
     /// was revoked nothing counts any more.
     pub(crate) fn has_others(&self) -> bool {

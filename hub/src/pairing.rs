@@ -3,7 +3,7 @@
 //! [`Pairing`] holds the state; each module adds one subject to [`Hub`]: `window` what a person
 //! at a terminal asks for, `attempts` the conversation, `giving` and `taking` its two sides,
 //! `lingering` conversations that broke off at the last step, `tickets` tickets that are out,
-//! `joining` the one this hub joins with, `servers` the rendezvous servers of the mesh, `door`
+//! `joining` the one this hub joins with, `renewal` members that missed a change of the key, `servers` the rendezvous servers of the mesh, `door`
 //! what the body's listener is for.
 
 mod attempts;
@@ -12,6 +12,7 @@ mod events;
 mod giving;
 mod joining;
 mod lingering;
+mod renewal;
 mod servers;
 mod taking;
 mod tickets;
@@ -30,6 +31,7 @@ use ecorelay_protocol::link::RendezvousEntry;
 use ecorelay_protocol::{Bytes, PeerId, visible};
 use joining::Joining;
 use lingering::Lingering;
+use renewal::Renewal;
 use std::collections::BTreeMap;
 use tickets::{TicketState, WaitingInvite};
 use window::{Asker, OpenWindow};
@@ -60,6 +62,7 @@ pub(crate) struct Pairing {
     /// The last hole punch with each hub, and when.
     punches: BTreeMap<PeerId, (u64, PunchOutcome)>,
     door: DoorState,
+    renewal: Renewal,
 }
 
 /// A dial that is under way.
@@ -77,6 +80,8 @@ enum Purpose {
     Code(ConnId),
     /// This hub joins with a ticket.
     Joining,
+    /// This hub asks a member for the roster and the key.
+    Renewal,
 }
 
 /// The body ends a dial by itself; this much later the brain no longer waits for that, in ms.
@@ -109,6 +114,7 @@ impl Pairing {
             end(PairingEffect::Close { attempt });
         }
         self.lingering.clear();
+        self.renewal.broken_off();
         self.window = None;
         self.load(durable);
         // What the body was told in that batch was dropped.
@@ -217,6 +223,7 @@ impl Hub {
         }
         self.invite_timer(t);
         self.ticket_timer(t)?;
+        self.renewal_timer(t);
         self.joining_timer(t)
     }
 
@@ -251,6 +258,10 @@ impl Hub {
                 Ok(())
             }
             Some(Purpose::Joining) => self.joining_failed(t, failure),
+            Some(Purpose::Renewal) => {
+                self.renewal_ended(t, false);
+                Ok(())
+            }
             None => Ok(()),
         }
     }

@@ -167,6 +167,9 @@ pub struct Bundle {
     pub psk: Psk,
     /// How often the key was changed; 0 for the first one.
     pub generation: u64,
+    /// The [`crate::link::Rekey`] that brought the key, where it was changed.
+    #[serde(default)]
+    pub rekey: Option<Signed>,
     /// The first hub of the mesh.
     pub root: PeerId,
     /// The giver.

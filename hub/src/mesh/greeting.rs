@@ -337,7 +337,7 @@ impl Hub {
     }
 
     /// Returns what a person calls a hub.
-    pub(super) fn hub_name(&self, peer: &PeerId) -> String {
+    pub(crate) fn hub_name(&self, peer: &PeerId) -> String {
         let by_name = self.mesh.hub_id(peer).map(HubId::to_string);
         by_name.unwrap_or_else(|| peer.to_string())
     }

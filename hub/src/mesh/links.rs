@@ -194,6 +194,7 @@ impl Hub {
         self.tell_tickets(t, link);
         self.groups_linked(t, link, peer)?;
         self.pairing_linked(t, peer);
+        self.no_doubt(peer);
         self.status_changed(t);
         Ok(())
     }

@@ -4,7 +4,6 @@ use super::{Roster, roster};
 use crate::clients::Caller;
 use crate::hub::{Done, Turn, refuse};
 use crate::mesh::links::Stage;
-use crate::mesh::rekey::put_key;
 use crate::{Effect, Hub, MeshEffect, MeshRow, Store, Write};
 use ecorelay_protocol::link::{Admission, Signed};
 use ecorelay_protocol::{ErrorCode, PeerId, Psk, limits};
@@ -15,6 +14,8 @@ pub(crate) struct NewPlace {
     pub(crate) psk: Psk,
     /// How often the key was changed.
     pub(crate) generation: u64,
+    /// The change that brought the key, if it was changed.
+    pub(crate) rekey: Option<Signed>,
     /// The roster; this hub is on it.
     pub(crate) roster: Vec<(Admission, Signed)>,
     /// Where hubs of the mesh listen.
@@ -28,7 +29,7 @@ impl Hub {
         let own = self.mesh.key.clone().filter(|_| self.mesh.row.is_none());
         let psk = own.unwrap_or_else(|| Psk::new(secret));
         let me = self.keys.peer_id().clone();
-        self.set_mesh(t, me.clone(), psk, 0, Vec::new())?;
+        self.set_mesh(t, me.clone(), (psk, 0, None), Vec::new())?;
         let admission = Admission {
             root: me.clone(),
             subject: me,
@@ -46,8 +47,7 @@ impl Hub {
         &mut self,
         t: &mut Turn<'_, impl Store>,
         root: PeerId,
-        psk: Psk,
-        generation: u64,
+        (psk, generation, rekey): (Psk, u64, Option<Signed>),
         hints: Vec<(PeerId, Vec<String>)>,
     ) -> Done {
         let row = MeshRow {
@@ -58,7 +58,7 @@ impl Hub {
             epoch: self.mesh.epoch,
             addresses: Vec::new(),
             generation,
-            rekey: None,
+            rekey,
             former_keys: Vec::new(),
             hints,
         };
@@ -76,33 +76,21 @@ impl Hub {
     pub(crate) fn come_in(&mut self, t: &mut Turn<'_, impl Store>, place: NewPlace) -> Done {
         let row = self.mesh.row.as_ref();
         let same = row.is_some_and(|row| row.root == place.root);
-        if same {
-            self.take_key(t, place.psk, place.generation)?;
-        } else {
+        if !same {
             self.drop_links(t);
-            self.set_mesh(t, place.root, place.psk, place.generation, place.hints)?;
+            let key = (place.psk, place.generation, place.rekey.clone());
+            self.set_mesh(t, place.root, key, place.hints)?;
         }
         self.put_roster(t, place.roster)?;
         if !same {
             self.forget_strangers(t)?;
+        } else if let Some(signed) = place.rekey {
+            self.consider_stored_key(t, signed)?;
         }
         self.mesh.troubles.over("not_admitted");
         self.mesh.troubles.over("mesh_key_differs");
         self.peers_changed(t);
         self.status_changed(t);
-        Ok(())
-    }
-
-    /// Takes part under another key of the same mesh, if it is not older than the one there is.
-    fn take_key(&mut self, t: &mut Turn<'_, impl Store>, psk: Psk, generation: u64) -> Done {
-        let row = self.mesh.row.as_mut();
-        let Some(row) = row.filter(|row| row.psk != psk && row.generation <= generation) else {
-            return Ok(());
-        };
-        put_key(row, psk, generation, None);
-        self.mesh.row_changed = true;
-        self.save_mesh(t)?;
-        self.use_newest_key(t);
         Ok(())
     }
 

@@ -48,6 +48,13 @@ impl Mesh {
             .collect()
     }
 
+    /// Returns the newest key and those before it.
+    pub(crate) fn keys(&self) -> Vec<Psk> {
+        let row = self.row.as_ref();
+        let keys = row.map(|row| [&row.psk].into_iter().chain(&row.former_keys));
+        keys.into_iter().flatten().cloned().collect()
+    }
+
     /// Returns whether the key in use is one before the newest.
     pub(super) fn changes_key(&self) -> bool {
         let (Some(row), Some(key)) = (&self.row, &self.key) else {
@@ -57,7 +64,7 @@ impl Mesh {
     }
 
     /// Returns the keys of this mesh before the one in use.
-    pub(super) fn former_keys(&self) -> Vec<Psk> {
+    pub(crate) fn former_keys(&self) -> Vec<Psk> {
         let row = self.row.as_ref();
         let keys = row.into_iter().flat_map(|row| &row.former_keys);
         keys.filter(|key| self.key.as_ref() != Some(*key))
@@ -160,6 +167,18 @@ impl Hub {
         self.say_key(t, link);
         self.key_progress(t);
         Ok(())
+    }
+
+    /// As [`Hub::consider_key`]; the signature was checked.
+    pub(super) fn consider_stored_key(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        signed: Signed,
+    ) -> Done {
+        match from_cbor::<Rekey>(&signed.payload.0) {
+            Ok(rekey) => self.consider_key(t, rekey, signed),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Takes a key over that a hub of the mesh handed on, if it is newer than the one there is.

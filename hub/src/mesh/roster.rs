@@ -114,6 +114,23 @@ impl Hub {
         Some(opened)
     }
 
+    /// Takes in the roster of a member; returns whether every entry is signed by its author.
+    pub(crate) fn merge_roster(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        entries: Vec<Signed>,
+    ) -> Done<bool> {
+        let Some(opened) = self.open_roster(entries) else {
+            return Ok(false);
+        };
+        let fresh = self.put_roster(t, opened)?;
+        if !fresh.is_empty() {
+            self.spread_roster(t, None, fresh);
+            self.membership_changed(t)?;
+        }
+        Ok(true)
+    }
+
     /// Takes in roster entries; those that are not valid are skipped.
     pub(super) fn take_roster(
         &mut self,

@@ -256,6 +256,9 @@ impl Hub {
         {
             known.why = Some(words.clone());
         }
+        if let Some(peer) = &peer {
+            self.doubt(t.now, peer, &failure);
+        }
         let dial = Dial {
             peer,
             failure: words,

@@ -29,6 +29,8 @@ pub(super) struct Attempt {
     pub(super) asker: Option<ConnId>,
     /// It is for the ticket this hub joins with.
     pub(super) joins: bool,
+    /// This hub asks for the roster and the key.
+    renews: bool,
     /// What this hub said of itself.
     pub(super) mine: Standing,
     /// What the other said.
@@ -109,6 +111,7 @@ impl Hub {
             host: side == PairingSide::Host,
             asker: None,
             joins: false,
+            renews: false,
             mine: self.standing(t.now),
             theirs: None,
             stage: Stage::Standing,
@@ -189,6 +192,10 @@ impl Hub {
                 };
                 joining.met(id);
                 attempt.joins = true;
+                Ok(())
+            }
+            Some(Purpose::Renewal) => {
+                attempt.renews = true;
                 Ok(())
             }
             None => Err(over()),
@@ -443,6 +450,9 @@ impl Hub {
         if attempt.joins {
             self.joining_refused(t, &refuse)?;
         }
+        if attempt.renews {
+            self.renewal_ended(t, false);
+        }
         if let Some(conn) = attempt.asker {
             self.pairing_failed(t, conn, word_of(refuse.code), refuse.message);
         }
@@ -464,6 +474,9 @@ impl Hub {
             attempt.hub_id(),
             shown(&refuse.message, 400)
         );
+        if attempt.renews {
+            self.renewal_refused(t, refuse);
+        }
         if attempt.joins {
             let refuse = PairingRefuse {
                 code: refuse.code,
@@ -482,6 +495,9 @@ impl Hub {
         let Some(attempt) = self.close_attempt(t, id) else {
             return;
         };
+        if attempt.renews {
+            self.renewal_ended(t, true);
+        }
         let Some(conn) = attempt.asker else { return };
         let step = PairStep::Paired {
             hub_id: attempt.hub_id(),
@@ -524,6 +540,9 @@ impl Hub {
         };
         if attempt.joins && !matches!(attempt.stage, Stage::Took) {
             self.joining_again(t, &words);
+        }
+        if attempt.renews {
+            self.renewal_ended(t, matches!(attempt.stage, Stage::Took));
         }
         let Some(conn) = attempt.asker else { return };
         let took = matches!(attempt.stage, Stage::Took);

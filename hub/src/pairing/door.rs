@@ -68,6 +68,7 @@ impl Hub {
         own.sort_unstable();
         let own = own.iter().rev().take(TICKET_PLACES);
         let places = own.flat_map(|(_, id)| at_each(Ticket::place(id)));
+        let places = places.chain(self.renewal_places(&self.mesh.former_keys()));
         Door {
             window,
             tickets: tickets.collect(),

@@ -1,13 +1,13 @@
 //! Giving another hub a place in the mesh. What it is given counts once it has stored it: only
 //! then is its admission stored here.
 
-use super::attempts::{Stage, hub_id_taken, no, not_member, ticket_of};
+use super::attempts::{Attempt, Stage, hub_id_taken, no, not_member, ticket_of};
 use super::{AttemptId, Hub};
 use crate::Store;
 use crate::hub::{Done, Turn};
 use ecorelay_protocol::PeerId;
 use ecorelay_protocol::link::{Admission, Binding, Signed};
-use ecorelay_protocol::pairing::{Bundle, PairingCode as Why, Word};
+use ecorelay_protocol::pairing::{Bundle, Method, PairingCode as Why, Word};
 
 /// Hubs whose addresses are in a bundle; of others it is heard later.
 const HUBS: usize = 128;
@@ -97,6 +97,7 @@ impl Hub {
         Some(Bundle {
             psk: row.psk.clone(),
             generation: row.generation,
+            rekey: row.rekey.clone(),
             root: row.root.clone(),
             giver: me,
             hub_id: self.config.hub_id.clone(),
@@ -127,6 +128,10 @@ impl Hub {
             self.save_hubs(t)?;
         }
         self.stop_joining(t)?;
+        let renewed = |attempt: &Attempt| attempt.method == Method::Member;
+        if self.pairing.attempts.get(&id).is_some_and(renewed) {
+            self.asked_in_turn(t, &peer);
+        }
         self.peers_changed(t);
         self.say(t, id, Word::Done);
         self.paired(t, id);

@@ -5,7 +5,7 @@ use super::{AttemptId, Hub};
 use crate::Store;
 use crate::hub::{Done, Turn};
 use crate::mesh::{NewPlace, Roster};
-use ecorelay_protocol::link::{Admission, Binding, Signed};
+use ecorelay_protocol::link::{Admission, Binding, Rekey, Signed};
 use ecorelay_protocol::pairing::{Bundle, Method, PairingCode as Why, PairingRefuse, Word};
 use ecorelay_protocol::{PeerId, limits};
 
@@ -22,6 +22,9 @@ impl Hub {
         let Some(attempt) = self.pairing.attempts.get(&id) else {
             return Ok(());
         };
+        if attempt.method == Method::Member {
+            return self.renew(t, id, bundle);
+        }
         let roster = match self.check_bundle(attempt, &bundle) {
             Ok(roster) => roster,
             Err(refuse) => return self.refuse_attempt(t, id, refuse),
@@ -33,6 +36,7 @@ impl Hub {
             root: bundle.root,
             psk: bundle.psk,
             generation: bundle.generation,
+            rekey: bundle.rekey,
             roster,
             hints: hints(bundle.hubs),
         };
@@ -76,9 +80,6 @@ impl Hub {
                 "This hub came into another mesh meanwhile.",
             ));
         }
-        if attempt.method == Method::Member && self.mesh.root() != Some(&bundle.root) {
-            return Err(no(Why::OtherMesh, "This is another mesh."));
-        }
         if bundle.hub_id == self.config.hub_id {
             return Err(hub_id_taken(&bundle.hub_id, "Both hubs are called"));
         }
@@ -93,6 +94,13 @@ impl Hub {
                     entries.push((admission, signed.clone()));
                 }
                 _ => return Err(bad("An entry of the roster is not signed by its author.")),
+            }
+        }
+        if let Some(signed) = &bundle.rekey {
+            let keys = &self.keys;
+            let rekey = signed.open::<Rekey>(|by, m, s| keys.verify(by, m, s)).ok();
+            if rekey.is_none_or(|rekey| rekey.psk != bundle.psk) {
+                return Err(bad("This is not the key that its maker signed."));
             }
         }
         let roster = Roster::load(Some(&bundle.root), &bundle.roster);

@@ -18,7 +18,7 @@ pub mod network;
 pub mod pairing;
 pub mod raw;
 
-use ecorelay_hub::{Input, LinkId, LinkPath, MeshEffect, MeshInput};
+use ecorelay_hub::{DialFailure, Input, LinkId, LinkPath, MeshEffect, MeshInput};
 use ecorelay_protocol::from_cbor;
 use ecorelay_protocol::link::Frame;
 use ecorelay_protocol::pairing::Word;
@@ -32,6 +32,8 @@ use std::sync::Arc;
 const HEARTBEAT_MS: u64 = 15_000;
 /// Longest wait between two dials of a pair, in ms.
 const BACK_OFF_MS: u64 = 30_000;
+/// Between two dials of hubs that have other keys, in ms: the handshake hangs, then comes the wait.
+const DIAL_MS: u64 = 4_000;
 /// A link that lived shorter than this is dialled again only after a wait, in ms.
 const STEADY_MS: u64 = 10_000;
 /// What the body lets wait for one link before it closes it.
@@ -279,6 +281,8 @@ impl Mesh {
                 self.net.dialling.remove(&(a, b));
                 if self.wanted(a, b) && !self.has_link(a, b) {
                     self.link_up(a, b);
+                } else if self.differ(a, b) {
+                    self.dial_fails(a, b);
                 }
             }
             Event::PairDial(dial) => self.pair_dial(dial),
@@ -544,6 +548,39 @@ impl Mesh {
     }
 
     fn wanted(&self, a: usize, b: usize) -> bool {
+        self.dialled(a, b) && self.machines[a].key == self.machines[b].key
+    }
+
+    /// Returns whether two hubs dial each other, but have other keys.
+    fn differ(&self, a: usize, b: usize) -> bool {
+        self.dialled(a, b) && self.machines[a].key != self.machines[b].key
+    }
+
+    /// The handshake of two hubs with other keys fails; who dialled hears of it.
+    fn dial_fails(&mut self, a: usize, b: usize) {
+        for (at, other) in [(a, b), (b, a)] {
+            let address = self.machines[other].address();
+            let peer = self.machines[other].peer.clone();
+            let listed = self.machines[at].peers.as_ref();
+            if !listed.is_some_and(|l| l.hubs.iter().any(|(p, _)| *p == peer)) {
+                continue;
+            }
+            let hangs = self.rng.bool();
+            let failure = if hangs {
+                DialFailure::TimedOut
+            } else {
+                DialFailure::Handshake
+            };
+            let peer = Some(peer);
+            self.machines[at].input(Input::Mesh(MeshInput::DialFailed {
+                peer,
+                address,
+                failure,
+            }));
+        }
+    }
+
+    fn dialled(&self, a: usize, b: usize) -> bool {
         let [a, b] = [&self.machines[a], &self.machines[b]];
         let (Some(of_a), Some(of_b)) = (&a.peers, &b.peers) else {
             return false;
@@ -557,7 +594,7 @@ impl Mesh {
             && b.is_up()
             && self.net.reaches(a.number, b.number)
             && a.key.is_some()
-            && a.key == b.key
+            && b.key.is_some()
             && (lists(of_a, b) || lists(of_b, a))
             && !of_a.blocked.contains(&b.peer)
             && !of_b.blocked.contains(&a.peer)
@@ -580,6 +617,9 @@ impl Mesh {
                     };
                     self.dials.insert((a, b), (since, wait));
                     let wait = wait + self.upto(self.habits.dial_ms + wait / 2);
+                    self.plan(wait, Event::Dial(a, b));
+                } else if self.differ(a, b) && self.net.dialling.insert((a, b)) {
+                    let wait = DIAL_MS + self.upto(DIAL_MS);
                     self.plan(wait, Event::Dial(a, b));
                 }
             }
