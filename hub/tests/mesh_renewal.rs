@@ -292,22 +292,21 @@ fn run(seed: u64) {
     mesh.heal();
     mesh.habits.down_ms = 100;
     mesh.pass(60_000);
-    // Revoked hubs do not know better: what they think is of no account. Somebody stays.
     mesh.pass(4 * HEAL_MS);
-    let root = members(&mesh, 0);
-    let inside: Vec<usize> = (0..hubs)
-        .filter(|at| {
-            let seen = (0..hubs).filter(|other| members(&mesh, *other).contains(at));
-            seen.count() > 1 || root.len() == 1 && *at == 0
-        })
+    // Who was revoked may not know, and see the mesh as it was.
+    let agreed = |of: &BTreeSet<usize>| of.iter().all(|at| members(&mesh, *at) == *of);
+    let views: BTreeSet<BTreeSet<usize>> = (0..hubs).map(|at| members(&mesh, at)).collect();
+    let meshes: Vec<_> = views
+        .into_iter()
+        .filter(|v| v.len() > 1 && agreed(v))
         .collect();
-    let stays: Vec<usize> = inside
-        .iter()
-        .copied()
-        .filter(|at| members(&mesh, *at).len() > 1 || inside.len() == 1)
-        .collect();
-    if stays.len() > 1 {
-        together(&mesh, &stays, "in the end");
+    assert!(meshes.len() <= 1, "{meshes:?}");
+    if let Some(mesh_now) = meshes.first() {
+        let inside: Vec<usize> = mesh_now.iter().copied().collect();
+        together(&mesh, &inside, "in the end");
+    } else {
+        let alone = (0..hubs).filter(|at| members(&mesh, *at).len() == 1);
+        assert!(alone.count() > 0, "nobody agrees");
     }
     let before = mesh.traffic.clone();
     mesh.pass(120_000);

@@ -132,15 +132,16 @@ impl Hub {
 
     /// Sends the newest key on a link, once, if the hub there may have it and has the roster.
     pub(super) fn say_key(&mut self, t: &mut Turn<'_, impl Store>, link: LinkId) {
-        let Some((rekey, signed)) = self.mesh.rekey() else {
+        let newest = self.mesh.row.as_ref().and_then(|row| row.rekey.as_ref());
+        let Some(signed) = newest.cloned() else {
             return;
         };
-        let (signed, digest) = (signed.clone(), signed.digest());
+        let digest = signed.digest();
         let roster = &self.mesh.roster;
         let Some(entry) = self.mesh.links.get_mut(&link) else {
             return;
         };
-        let may = roster.is_member(&entry.peer) && !rekey.revoked.contains(&entry.peer);
+        let may = roster.is_member(&entry.peer);
         let ready = entry.stage == Stage::Accepted && entry.synced;
         if may && ready && entry.key_said.as_ref() != Some(&digest) {
             entry.key_said = Some(digest);
@@ -193,7 +194,6 @@ impl Hub {
         };
         let believed = rekey.root == row.root
             && self.mesh.roster.was_admitted(&signed.by)
-            && !rekey.revoked.contains(&self.mesh.me)
             && (1..=row.generation.saturating_add(JUMP)).contains(&rekey.generation);
         let newer = match self.mesh.rekey() {
             Some((own, by)) => self.mesh.weigh((&rekey, &signed), (&own, by)) == Ordering::Greater,

@@ -199,6 +199,10 @@ impl Hub {
                 "To take part again it needs a new key: stop the hub, move identity.key, mesh.key and relay.db away, and pair anew: ecorelay pair",
                 t.now,
             );
+            // That may be overruled.
+            self.doubt_all(t.now);
+        } else {
+            self.mesh.troubles.over_for("revoked", "");
         }
     }
 }

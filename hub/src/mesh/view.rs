@@ -76,7 +76,8 @@ impl Hub {
     /// Returns the other hubs of the mesh, as `status` shows them.
     pub(crate) fn hubs_view(&self) -> Vec<Value> {
         let members = self.mesh.roster.members();
-        let others = members.filter(|peer| **peer != self.mesh.me);
+        // Of who was admitted and never came, nothing is known, or it was forgotten.
+        let others = members.filter(|peer| self.mesh.hubs.contains_key(*peer));
         others
             .map(|peer| {
                 let known = self.mesh.hubs.get(peer);

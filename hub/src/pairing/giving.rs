@@ -37,6 +37,9 @@ impl Hub {
             return self.refuse_attempt(t, id, not_member());
         }
         let known = self.mesh.is_member(&peer);
+        if method == Method::Member && !known {
+            return self.refuse_attempt(t, id, not_member());
+        }
         if !known && self.mesh.is_full() {
             let refuse = no(Why::Other, "The mesh has as many hubs as it can have.");
             return self.refuse_attempt(t, id, refuse);

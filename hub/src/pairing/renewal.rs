@@ -75,9 +75,7 @@ impl Renewal {
 impl Hub {
     /// Returns when [`Hub::renewal_timer`] is due.
     pub(crate) fn renewal_deadline(&self) -> Option<u64> {
-        if !self.mesh.is_admitted() {
-            return None;
-        }
+        self.mesh.row.as_ref()?;
         let renewal = &self.pairing.renewal;
         let alone = self.config.started + ALONE_MS;
         let alone = (!renewal.looked_round).then_some(alone);
@@ -106,23 +104,29 @@ impl Hub {
         }
     }
 
+    /// Nobody is reached, or this hub was revoked, as far as it knows: it asks everybody in turn
+    /// whether there is news.
+    pub(crate) fn doubt_all(&mut self, due: u64) {
+        let members: Vec<PeerId> = self.mesh.members().cloned().collect();
+        for peer in members {
+            self.doubt_from(&peer, due);
+        }
+    }
+
     /// A hub is linked: there is no doubt about it any more.
     pub(crate) fn no_doubt(&mut self, peer: &PeerId) {
         self.pairing.renewal.doubts.remove(peer);
     }
 
     pub(super) fn renewal_timer(&mut self, t: &mut Turn<'_, impl Store>) {
-        if !self.mesh.is_admitted() {
+        if self.mesh.row.is_none() {
             return;
         }
         let alone_at = self.config.started + ALONE_MS;
         if !self.pairing.renewal.looked_round && t.now >= alone_at {
             self.pairing.renewal.looked_round = true;
             if self.mesh.linked().next().is_none() {
-                let members: Vec<PeerId> = self.mesh.members().cloned().collect();
-                for peer in members {
-                    self.doubt_from(&peer, t.now);
-                }
+                self.doubt_all(t.now);
             }
         }
         while let Some(peer) = self.pairing.renewal.turn(t.now) {
