@@ -130,6 +130,20 @@ impl Roster {
         counted.map(|(_, subject)| subject)
     }
 
+    /// Returns the revoked hubs that one answers for: whom it has revoked, and whom those had
+    /// revoked before, for they are no longer there to see to it.
+    pub(super) fn answered_by(&self, by: &PeerId) -> BTreeSet<PeerId> {
+        let (mut all, mut todo) = (BTreeSet::new(), vec![by]);
+        while let Some(author) = todo.pop() {
+            for subject in self.revoked_by(author) {
+                if all.insert(subject.clone()) {
+                    todo.push(subject);
+                }
+            }
+        }
+        all
+    }
+
     /// Returns whom the admissions of a revoked hub still let in.
     pub(super) fn kept(&self, peer: &PeerId) -> Vec<PeerId> {
         let kept = self.revoked.get(peer).into_iter().flatten();

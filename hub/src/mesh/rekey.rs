@@ -81,9 +81,12 @@ impl Hub {
         }
         let listed = self.mesh.rekey().map(|(rekey, _)| rekey.revoked);
         let listed: BTreeSet<PeerId> = listed.into_iter().flatten().collect();
-        let roster = &self.mesh.roster;
-        let shut_out = |subject| listed.contains(subject);
-        if roster.revoked_by(&self.mesh.me).all(shut_out) {
+        if self
+            .mesh
+            .roster
+            .answered_by(&self.mesh.me)
+            .is_subset(&listed)
+        {
             return Ok(());
         }
         let psk = Psk::new(self.ids.secret());
