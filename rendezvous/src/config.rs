@@ -146,8 +146,8 @@ limits! {
     circuits_per_mesh: usize = 4_096, at most 1_000_000;
     /// Circuits per IP.
     circuits_per_ip: usize = 1_024, at most 10_000_000;
-    /// Circuits per hub.
-    circuits_per_hub: usize = 128, at most 400;
+    /// Circuits per hub. A connection has 256 streams, and each end of a circuit is one.
+    circuits_per_hub: usize = 128, at most 160;
     /// Reservations and circuits that one hub may ask for per minute.
     requests_per_minute: u32 = 240, at most 1_000_000;
     /// Messages one hub may say per minute.

@@ -75,6 +75,12 @@ impl Connections {
             .collect()
     }
 
+    /// Returns those of an origin.
+    pub(crate) fn of(&self, origin: Origin) -> Vec<ConnectionId> {
+        let of = self.0.iter().filter(|(_, one)| one.origin == origin);
+        of.map(|(id, _)| *id).collect()
+    }
+
     /// Returns whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

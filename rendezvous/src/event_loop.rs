@@ -7,6 +7,7 @@ use crate::error::ServerError;
 use crate::hub_stream::{Heard, HubStream, Say, WAITING};
 use crate::meshes::Full;
 use crate::metrics::Metrics;
+use crate::muxer::Loads;
 use crate::origin::Origin;
 use crate::pipe_stream::{self, Ask, Number, PipeStream, Wake};
 use crate::pipes::{NoPipe, Pipes};
@@ -55,6 +56,7 @@ pub(crate) struct EventLoop {
     limits: Limits,
     timing: Timing,
     metrics: Metrics,
+    loads: Loads,
     started: Instant,
     connections: Connections,
     presence: Presence,
@@ -80,8 +82,14 @@ impl EventLoop {
         orders: mpsc::Receiver<Command>,
     ) -> Result<Self, ServerError> {
         let metrics = Metrics::default();
+        let loads = Loads::default();
         let keypair = config.identity.keypair();
-        let transport = transport::transport(keypair, config.timing.handshake, metrics.clone());
+        let transport = transport::transport(
+            keypair,
+            config.timing.handshake,
+            metrics.clone(),
+            loads.clone(),
+        );
         let transport = transport.map_err(|error| ServerError::Setup(error.to_string()))?;
         let swarm_config = swarm::Config::with_tokio_executor()
             .with_max_negotiating_inbound_streams(NEGOTIATING)
@@ -100,6 +108,7 @@ impl EventLoop {
             limits: config.limits.clone(),
             timing: config.timing.clone(),
             metrics,
+            loads,
             started: Instant::now(),
             connections: Connections::default(),
             presence: Presence::default(),
@@ -505,8 +514,24 @@ impl EventLoop {
             self.metrics.refuse("idle");
             self.swarm.close_connection(id);
         }
-        let full = snapshot::memory() > self.limits.memory_mib.saturating_mul(1024 * 1024);
-        self.swarm.behaviour_mut().door.set_full(full);
+        let (memory, most) = (snapshot::memory(), self.limits.memory_mib << 20);
+        self.swarm.behaviour_mut().door.set_full(memory > most);
+        let heaviest = self.loads.heaviest();
+        if memory > most / 4 * 5
+            && let Some((origin, bytes)) = heaviest
+            && u64::try_from(bytes).is_ok_and(|bytes| bytes > most / 4)
+        {
+            self.shed(origin);
+        }
+    }
+
+    /// Closes all connections of an origin: there is no memory left, and none can have more of it.
+    fn shed(&mut self, origin: Origin) {
+        tracing::warn!("memory is short: closing all connections of the address with the most");
+        for id in self.connections.of(origin) {
+            self.metrics.refuse("shed");
+            self.swarm.close_connection(id);
+        }
     }
 
     fn snapshot(&self) -> Snapshot {

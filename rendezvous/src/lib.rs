@@ -21,6 +21,7 @@ mod hub_stream;
 mod identity;
 mod meshes;
 mod metrics;
+mod muxer;
 mod origin;
 mod pipe_stream;
 mod pipes;

@@ -14,13 +14,14 @@ struct Reason {
 }
 
 /// All reasons, in the order of the operations guide.
-pub(crate) const REASONS: [&str; 18] = [
+pub(crate) const REASONS: [&str; 19] = [
     "connections",
     "connections_per_ip",
     "connects_per_minute",
     "handshakes",
     "handshake_failed",
     "memory",
+    "shed",
     "idle",
     "silent",
     "bad_message",
