@@ -515,11 +515,14 @@ impl EventLoop {
             self.swarm.close_connection(id);
         }
         let (memory, most) = (snapshot::memory(), self.limits.memory_mib << 20);
-        self.swarm.behaviour_mut().door.set_full(memory > most);
-        let heaviest = self.loads.heaviest();
-        if memory > most / 4 * 5
-            && let Some((origin, bytes)) = heaviest
-            && u64::try_from(bytes).is_ok_and(|bytes| bytes > most / 4)
+        // What was freed stays with the process and serves those who come: only where much may
+        // be in use is the memory full.
+        let (weight, much) = (self.loads.weigh(), most / 4);
+        let full = memory > most && weight.all > much;
+        self.swarm.behaviour_mut().door.set_full(full);
+        if memory > most + much
+            && let Some((origin, bytes)) = weight.heaviest
+            && bytes > much
         {
             self.shed(origin);
         }

@@ -34,9 +34,9 @@ impl Loads {
         streams
     }
 
-    /// Returns the origin with the most streams, and how much it may have waiting, in bytes.
+    /// Returns how much may be waiting, all in all and of the origin with the most streams.
     /// To be called every now and then: it forgets connections that are gone.
-    pub(crate) fn heaviest(&self) -> Option<(Origin, usize)> {
+    pub(crate) fn weigh(&self) -> Weight {
         let mut origins: HashMap<Origin, usize> = HashMap::new();
         self.lock().retain(|(origin, streams)| {
             let Some(streams) = streams.upgrade() else {
@@ -45,14 +45,26 @@ impl Loads {
             *origins.entry(*origin).or_default() += streams.load(Ordering::Relaxed);
             true
         });
+        let bytes = |streams: usize| u64::try_from(streams.saturating_mul(WINDOW));
+        let all = bytes(origins.values().sum()).unwrap_or(u64::MAX);
         let heaviest = origins.into_iter().max_by_key(|(_, streams)| *streams);
-        heaviest.map(|(origin, streams)| (origin, streams.saturating_mul(WINDOW)))
+        let heaviest = heaviest.map(|(origin, n)| (origin, bytes(n).unwrap_or(u64::MAX)));
+        Weight { all, heaviest }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Load>> {
         // A list of counters is whole at any time.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How much may be waiting to be read, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Weight {
+    /// On all connections.
+    pub(crate) all: u64,
+    /// On those of the origin with the most.
+    pub(crate) heaviest: Option<(Origin, u64)>,
 }
 
 /// Makes a connection one of many streams.
@@ -245,11 +257,15 @@ mod tests {
         one.store(2, Ordering::Relaxed);
         two.store(3, Ordering::Relaxed);
         three.store(2, Ordering::Relaxed);
-        assert_eq!(loads.heaviest(), Some((origin(1), 4 * WINDOW)));
+        let weight = |all, heaviest| Weight { all, heaviest };
+        let window = u64::try_from(WINDOW).unwrap();
+        let one_is = Some((origin(1), 4 * window));
+        assert_eq!(loads.weigh(), weight(7 * window, one_is));
         drop(one);
-        assert_eq!(loads.heaviest(), Some((origin(2), 3 * WINDOW)));
+        let two_is = Some((origin(2), 3 * window));
+        assert_eq!(loads.weigh(), weight(5 * window, two_is));
         drop((two, three));
-        assert_eq!(loads.heaviest(), None);
+        assert_eq!(loads.weigh(), weight(0, None));
         assert!(loads.lock().is_empty());
     }
 }
