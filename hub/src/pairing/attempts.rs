@@ -466,6 +466,12 @@ impl Hub {
         id: AttemptId,
         refuse: &PairingRefuse,
     ) -> Done {
+        let took = |attempt: &Attempt| matches!(attempt.stage, Stage::Took);
+        if self.pairing.attempts.get(&id).is_some_and(took) {
+            // Too late: it is decided, and the link will tell.
+            self.break_off(t, id, String::new());
+            return Ok(());
+        }
         let Some(attempt) = self.close_attempt(t, id) else {
             return Ok(());
         };
