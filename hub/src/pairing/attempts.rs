@@ -128,6 +128,7 @@ impl Hub {
             self.say_pairing(t, PairingEffect::Close { attempt: id });
             return Ok(());
         }
+        self.drop_crossed(t, id, &attempt);
         let standing = attempt.mine.clone();
         self.pairing.attempts.insert(id, attempt);
         self.say(t, id, Word::Standing(standing));
@@ -163,7 +164,7 @@ impl Hub {
                     ));
                 };
                 self.pairing.door.changed();
-                self.take_asker(t, id, window.conn, attempt)
+                self.take_asker(id, window.conn, attempt)
             }
             Method::Ticket(ticket) => self.check_ticket(t.now, ticket, &attempt.peer).map(drop),
             Method::Member if self.mesh.is_member(&attempt.peer) => Ok(()),
@@ -204,7 +205,6 @@ impl Hub {
 
     fn take_asker(
         &mut self,
-        t: &mut Turn<'_, impl Store>,
         id: AttemptId,
         conn: ConnId,
         attempt: &mut Attempt,
@@ -212,11 +212,7 @@ impl Hub {
         if let Some(asker) = self.pairing.askers.get_mut(&conn) {
             asker.shows = false;
         }
-        let bound = self.bind_asker(id, conn, attempt);
-        if bound.is_ok() {
-            self.drop_crossed(t, id, attempt);
-        }
-        bound
+        self.bind_asker(id, conn, attempt)
     }
 
     /// Lets a conversation be the one that a person waits for. Two machines on which each other's
@@ -240,35 +236,29 @@ impl Hub {
                 && attempt.host == mine_first
                 && !matches!(other.stage, Stage::Giving(_) | Stage::Took);
             if !stays {
-                return Err(no(
-                    Why::Busy,
-                    "The two hubs are pairing the other way round.",
-                ));
+                return Err(the_other_way_round());
             }
             other.asker = None;
         }
         asker.attempt = Some(id);
         attempt.asker = Some(conn);
-        if self
-            .pairing
-            .window
-            .take_if(|window| window.conn == conn)
-            .is_some()
-        {
-            asker.shows = false;
-            self.pairing.door.changed();
-        }
         Ok(())
     }
 
     /// Ends a conversation with the same hub that another took the place of.
     fn drop_crossed(&mut self, t: &mut Turn<'_, impl Store>, id: AttemptId, attempt: &Attempt) {
         let crossed = self.pairing.attempts.iter().filter(|(other, a)| {
-            **other != id && a.peer == attempt.peer && a.is_code() && a.asker.is_none()
+            **other != id
+                && a.peer == attempt.peer
+                && a.is_code()
+                && a.asker.is_none()
+                && attempt.asker.is_some()
+                && !matches!(a.stage, Stage::Giving(_) | Stage::Took)
         });
         let crossed: Vec<AttemptId> = crossed.map(|(id, _)| *id).collect();
         for other in crossed {
-            self.cancel_attempt(t, other);
+            self.say(t, other, Word::Refuse(the_other_way_round()));
+            self.close_attempt(t, other);
         }
     }
 
@@ -490,9 +480,18 @@ impl Hub {
             };
             self.joining_refused(t, &refuse)?;
         }
-        if let Some(conn) = attempt.asker {
-            self.pairing_failed(t, conn, word_of(refuse.code), message);
+        let Some(conn) = attempt.asker else {
+            return Ok(());
+        };
+        if refuse.code == Why::Busy
+            && let Some(asker) = self.pairing.askers.get_mut(&conn)
+            && (asker.dial.is_some() || asker.shows)
+        {
+            // It comes the other way round, or the code is tried until its time is up.
+            asker.attempt = None;
+            return Ok(());
         }
+        self.pairing_failed(t, conn, word_of(refuse.code), message);
         Ok(())
     }
 
@@ -592,6 +591,11 @@ pub(super) fn no(code: Why, message: impl Into<String>) -> PairingRefuse {
         code,
         message: message.into(),
     }
+}
+
+/// Of two conversations between the same two hubs one is enough.
+fn the_other_way_round() -> PairingRefuse {
+    no(Why::Busy, "The two hubs are pairing the other way round.")
 }
 
 pub(super) fn not_member() -> PairingRefuse {

@@ -160,6 +160,9 @@ impl Hub {
     ) {
         if let Some(asker) = self.pairing.askers.get_mut(&conn) {
             asker.dial = None;
+            if asker.attempt.is_some() {
+                return; // it came the other way round
+            }
         }
         let (code, message) = match failure {
             PairingFailure::NotFound => (

@@ -158,6 +158,7 @@ fn settle(mesh: &mut Mesh, actors: &mut Vec<Actor>, books: &mut Books, person: &
     }
     mesh.heal();
     mesh.habits.down_ms = 100;
+    mesh.habits.words_lost = 0;
     person.make_the_mesh(mesh);
     checks::listen_for(mesh, actors, books, HEAL_MS);
     for round in 0..12 {
