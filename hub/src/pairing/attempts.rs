@@ -234,7 +234,7 @@ impl Hub {
             let mine_first = *me < attempt.peer;
             let stays = other.peer == attempt.peer
                 && attempt.host == mine_first
-                && !matches!(other.stage, Stage::Giving(_) | Stage::Took);
+                && !matches!(other.stage, Stage::Took);
             if !stays {
                 return Err(the_other_way_round());
             }
@@ -253,7 +253,7 @@ impl Hub {
                 && a.is_code()
                 && a.asker.is_none()
                 && attempt.asker.is_some()
-                && !matches!(a.stage, Stage::Giving(_) | Stage::Took)
+                && !matches!(a.stage, Stage::Took)
         });
         let crossed: Vec<AttemptId> = crossed.map(|(id, _)| *id).collect();
         for other in crossed {
@@ -489,6 +489,11 @@ impl Hub {
         {
             // It comes the other way round, or the code is tried until its time is up.
             asker.attempt = None;
+            return Ok(());
+        }
+        if refuse.code == Why::Busy && attempt.is_code() {
+            let hub_id = attempt.hub_id();
+            self.linger(t, conn, &attempt.peer, hub_id, attempt.created, false);
             return Ok(());
         }
         self.pairing_failed(t, conn, word_of(refuse.code), message);
