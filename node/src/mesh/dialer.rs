@@ -72,6 +72,9 @@ pub(super) struct Dialer {
     nearby: HashMap<PeerId, BTreeSet<Multiaddr>>,
     /// Hubs that are connected, and how.
     connected: HashMap<PeerId, LinkPath>,
+    /// Where a hub was that wants to be dialled: of two machines with one identity it is the one
+    /// that is not connected.
+    callers: HashMap<PeerId, Multiaddr>,
     /// Ways through servers to the hubs that are there.
     circuits: HashMap<PeerId, Vec<Multiaddr>>,
     random: fastrand::Rng,
@@ -89,6 +92,7 @@ impl Dialer {
             try_nearby: false,
             nearby: HashMap::new(),
             connected: HashMap::new(),
+            callers: HashMap::new(),
             circuits: HashMap::new(),
             random: fastrand::Rng::new(),
             next: None,
@@ -335,6 +339,14 @@ impl Dialer {
         self.next = None;
     }
 
+    /// Notes from where a hub has dialled that is connected, as far as this hub knows: it is
+    /// dialled there next.
+    pub(super) fn called(&mut self, peer: PeerId, from: &Multiaddr) {
+        if let (Some(machine), true) = (machine(from), self.connected.contains_key(&peer)) {
+            self.callers.insert(peer, machine);
+        }
+    }
+
     /// Lets a hub be dialled at once, whoever's turn it is.
     pub(super) fn hurry(&mut self, peer: PeerId, now: Instant) {
         for plan in self.plans.values_mut() {
@@ -402,6 +414,11 @@ impl Dialer {
                     .cloned()
                     .collect();
                 addresses.extend(new);
+                let caller = self.callers.remove(peer);
+                let at_caller = |address: &Multiaddr| machine(address) == caller;
+                if caller.is_some() && addresses.iter().any(at_caller) {
+                    addresses.retain(at_caller);
+                }
             }
             Some(Dial {
                 peer: plan.expected,
@@ -430,6 +447,14 @@ impl Dialer {
                 .expected
                 .is_some_and(|peer| self.blocked.contains(&peer))
     }
+}
+
+/// Returns the part of an address that says which machine it is.
+fn machine(address: &Multiaddr) -> Option<Multiaddr> {
+    address
+        .iter()
+        .next()
+        .map(|part| Multiaddr::empty().with(part))
 }
 
 impl Plan {

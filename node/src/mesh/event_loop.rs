@@ -400,8 +400,9 @@ impl EventLoop {
         }
     }
 
-    fn on_lost_it(&mut self, LostIt(peer): LostIt) {
+    fn on_lost_it(&mut self, LostIt { peer, from }: LostIt) {
         let now = Instant::now();
+        self.dialer.called(peer, &from);
         for id in self.connections.live(&peer) {
             self.close(id, ANEW, now);
         }

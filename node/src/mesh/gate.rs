@@ -38,7 +38,11 @@ struct NoHub;
 /// A hub dials that is connected: it must have lost its connection. The old one is to be closed,
 /// and the hub will dial again.
 #[derive(Debug)]
-pub(super) struct LostIt(pub(super) PeerId);
+pub(super) struct LostIt {
+    pub(super) peer: PeerId,
+    /// Where it dialled from.
+    pub(super) from: Multiaddr,
+}
 
 /// Handshakes at a time with whoever comes through servers: half of all, so that a server that
 /// brings nobody keeps no hub out that comes directly.
@@ -71,7 +75,7 @@ pub(super) struct Gate {
     peers: HashMap<PeerId, Vec<Entry>>,
     /// Handshakes with whoever comes through servers.
     pending: HashSet<ConnectionId>,
-    lost: VecDeque<PeerId>,
+    lost: VecDeque<LostIt>,
     waker: Option<Waker>,
 }
 
@@ -113,13 +117,15 @@ impl Gate {
         &mut self,
         peer: PeerId,
         relayed: bool,
+        from: &Multiaddr,
     ) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
         let verdict = self.verdict(&peer, relayed, Instant::now());
         if verdict == Verdict::Keep {
             return Ok(dummy::ConnectionHandler);
         }
         if verdict == Verdict::Replace {
-            self.lost.push_back(peer);
+            let from = from.clone();
+            self.lost.push_back(LostIt { peer, from });
             if let Some(waker) = self.waker.take() {
                 waker.wake();
             }
@@ -152,10 +158,10 @@ impl NetworkBehaviour for Gate {
         connection: ConnectionId,
         peer: PeerId,
         local: &Multiaddr,
-        _: &Multiaddr,
+        from: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.pending.remove(&connection);
-        self.admit(peer, is_relayed(local))
+        self.admit(peer, is_relayed(local), from)
     }
 
     fn handle_pending_outbound_connection(
@@ -183,7 +189,7 @@ impl NetworkBehaviour for Gate {
         if self.hops.leads_to_server(connection) {
             return Ok(dummy::ConnectionHandler);
         }
-        self.admit(peer, is_relayed(address))
+        self.admit(peer, is_relayed(address), address)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -230,8 +236,8 @@ impl NetworkBehaviour for Gate {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<LostIt, THandlerInEvent<Self>>> {
-        if let Some(peer) = self.lost.pop_front() {
-            return Poll::Ready(ToSwarm::GenerateEvent(LostIt(peer)));
+        if let Some(lost) = self.lost.pop_front() {
+            return Poll::Ready(ToSwarm::GenerateEvent(lost));
         }
         self.waker = Some(cx.waker().clone());
         Poll::Pending
