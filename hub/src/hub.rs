@@ -288,7 +288,7 @@ impl Hub {
         self.pairing.forget_invites(refused);
         self.mesh.forget_revokes(refused);
         self.mesh.reload(&durable, effects);
-        let mut told = self.pairing.reload(&durable, effects);
+        let mut told = self.pairing.reload(now, &durable, effects);
         told.extend(batch.steps.into_iter().map(|(_, caller)| caller));
         told.sort_by_key(|caller| caller.conn);
         told.dedup_by_key(|caller| caller.conn);

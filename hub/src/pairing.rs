@@ -105,7 +105,12 @@ impl Pairing {
 
     /// Ends everything that goes on after a batch was taken back, and returns who waits for a
     /// result.
-    pub(crate) fn reload(&mut self, durable: &Durable, effects: &mut Effects) -> Vec<Caller> {
+    pub(crate) fn reload(
+        &mut self,
+        now: u64,
+        durable: &Durable,
+        effects: &mut Effects,
+    ) -> Vec<Caller> {
         let mut end = |effect| effects.now.push(Effect::Pairing(effect));
         for dial in std::mem::take(&mut self.dials).into_keys() {
             end(PairingEffect::Undial { dial });
@@ -114,9 +119,12 @@ impl Pairing {
             end(PairingEffect::Close { attempt });
         }
         self.lingering.clear();
-        self.renewal.broken_off();
+        self.renewal.broken_off(now);
         self.window = None;
         self.load(durable);
+        if let Some(joining) = &mut self.joining {
+            joining.put_off(now);
+        }
         // What the body was told in that batch was dropped.
         self.door.forget();
         let askers = std::mem::take(&mut self.askers).into_values();

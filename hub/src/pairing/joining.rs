@@ -62,6 +62,11 @@ impl Joining {
         }
     }
 
+    /// Waits with the next try: a batch was taken back.
+    pub(super) fn put_off(&mut self, now: u64) {
+        self.next = now + WAIT_MS;
+    }
+
     fn wait(&mut self, now: u64, jitter: u8) {
         (self.dial, self.attempt) = (None, None);
         let wait = WAIT_MS

@@ -49,9 +49,11 @@ struct Doubt {
 }
 
 impl Renewal {
-    /// Forgets whom this hub asks: the conversation ended with a batch that was taken back.
-    pub(super) fn broken_off(&mut self) {
+    /// Forgets whom this hub asks: the conversation ended with a batch that was taken back. While
+    /// the disk is full that happens again and again; the next is not asked at once.
+    pub(super) fn broken_off(&mut self, now: u64) {
         self.asked = None;
+        self.next = self.next.max(now + PAUSE_MS);
     }
 
     /// Returns when somebody is asked.
