@@ -105,7 +105,7 @@ fn two_people_chat_in_a_room() {
         command.arg("ann");
         command
     });
-    let ticket = line_with(&mut ann, "ecorelay-ticket-1.");
+    let ticket = line_with(&mut ann, "ecorelay-ticket-");
     let mut command = example("chat_room", &home);
     command.args(["bob", &ticket]);
     let mut bob = Live::start(command);
