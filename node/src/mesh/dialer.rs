@@ -394,6 +394,7 @@ impl Dialer {
         if self.next().is_none_or(|next| next > now) {
             return Vec::new();
         }
+        self.recognise();
         let busy = self.plans.values().filter(|plan| plan.dialing).count();
         let mut due: Vec<_> = self
             .plans
@@ -429,6 +430,40 @@ impl Dialer {
         let dials = dials.collect();
         self.next = None;
         dials
+    }
+
+    /// Notes which connected hubs are known to listen at the addresses of which nobody said who is
+    /// there: a second connection with one of them would end the first.
+    fn recognise(&mut self) {
+        let mut found = Vec::new();
+        for (target, plan) in &self.plans {
+            let Target::Address(address) = target else {
+                continue;
+            };
+            if plan.expected.or(plan.found).is_some() {
+                continue;
+            }
+            let listens = |peer: &&PeerId| {
+                let listed = self.plans.get(&Target::Hub(**peer));
+                let listed = listed.is_some_and(|plan| plan.addresses.contains(address));
+                let seen = self.nearby.get(*peer);
+                listed || seen.is_some_and(|seen| seen.contains(address))
+            };
+            if let Some(peer) = self.connected.keys().find(listens) {
+                found.push((target.clone(), *peer));
+            }
+        }
+        for (target, peer) in found {
+            self.found(&target, peer);
+        }
+    }
+
+    /// Notes who is at an address.
+    pub(super) fn found(&mut self, target: &Target, peer: PeerId) {
+        if let Some(plan) = self.plans.get_mut(target) {
+            plan.found = Some(peer);
+        }
+        self.next = None;
     }
 
     fn ready(&self, target: &Target, plan: &Plan) -> bool {
@@ -526,6 +561,31 @@ mod tests {
         assert_eq!(dialer.next(), None);
         dialer.down(smaller, 60 * SECOND, now);
         assert!(dialer.next().unwrap() >= now + 2 * SECOND);
+    }
+
+    #[test]
+    fn an_address_at_which_a_connected_hub_listens_is_not_dialled() {
+        let ([smaller, larger], now) = (pair(), Instant::now());
+        let mut dialer = dialer(smaller);
+        let given = |port: u16| MeshPeers {
+            addresses: vec![address(port)],
+            ..listing(larger)
+        };
+        dialer.set(&listing(larger), now);
+        let target = dialer.due(now).remove(0).target;
+        dialer.up(larger, LinkPath::Direct, Some(&target));
+        dialer.set(&given(1), now);
+        assert_eq!(dialer.due(now), []);
+        // When the hub is lost, it is dialled there as well.
+        dialer.down(larger, SECOND, now);
+        assert_eq!(dialer.due(now + 2 * SECOND).len(), 2);
+        // Who is at another address is learnt by dialling it once.
+        dialer.up(larger, LinkPath::Direct, None);
+        dialer.set(&given(2), now);
+        let target = dialer.due(now).remove(0).target;
+        dialer.failed(&target, now);
+        dialer.found(&target, larger);
+        assert_eq!(dialer.due(now + 60 * SECOND), []);
     }
 
     #[test]

@@ -74,6 +74,12 @@ impl EventLoop {
         tracing::debug!(?peer, %id, %error, "a dial failed");
         if let Some(target) = self.dials.remove(&id) {
             self.dialer.failed(&target, now);
+            // It answers, and needs no second connection.
+            if let (Some(peer), DialError::Denied { .. }) = (peer, &error)
+                && self.dialer.is_connected(&peer)
+            {
+                self.dialer.found(&target, peer);
+            }
         } else if let Some(peer) = peer {
             self.on_punch_failed(peer, error);
             return;
