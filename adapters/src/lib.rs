@@ -3,17 +3,22 @@
 //!
 //! Types to know: [`Assistant`] (one row of the table), [`Surroundings`] (what a channel's
 //! process finds around it), [`PushChoice`] and [`PushPath`] (which way a push goes),
-//! [`PushItem`] (one message to push) and [`Batch`] (many messages in one text). Nothing here
-//! opens a socket or reads a clock.
+//! [`PushItem`] (one message to push) and [`Batch`] (many messages in one text); for setting
+//! assistants up: [`Setup`] (what an adapter knows), [`Machine`] (what is on a machine) and
+//! [`Plan`] (what is to be changed).
 
 mod assistant;
 mod batch;
 pub mod claude_code;
 mod generic;
+mod machine;
 mod push;
+mod setup;
 mod surroundings;
 
 pub use assistant::{Assistant, ChannelNotifications, Registration};
 pub use batch::{Batch, Offer, Parcel};
+pub use machine::{Machine, Version};
 pub use push::{PushChoice, PushChoiceError, PushItem, PushPath};
+pub use setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step, setup_of, setups};
 pub use surroundings::Surroundings;

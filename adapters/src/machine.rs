@@ -1,0 +1,175 @@
+//! What stands on a machine that setting assistants up depends on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a program may take to say its version; some unpack themselves first.
+const VERSION_WITHIN: Duration = Duration::from_secs(20);
+/// How often a program that was asked is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// Most of an answer that is read, in bytes.
+const ANSWER_BYTES: u64 = 4 * 1024;
+
+/// One machine, or a made-up one in a test.
+#[derive(Debug, Clone, Default)]
+pub struct Machine {
+    /// The home folder.
+    pub home: PathBuf,
+    /// This program, as assistants are to start it.
+    pub program: PathBuf,
+    /// The data directory, where it is not the usual one.
+    pub data_dir: Option<PathBuf>,
+    /// Folders in which programs are looked for.
+    pub path: Vec<PathBuf>,
+    /// The environment.
+    pub vars: BTreeMap<String, String>,
+}
+
+impl Machine {
+    /// Returns the machine of this process; `None` where there is no home folder.
+    pub fn of_process(program: PathBuf, data_dir: Option<PathBuf>) -> Option<Self> {
+        let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty())?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let vars = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        Some(Self {
+            home,
+            program,
+            data_dir,
+            path: std::env::split_paths(&path).collect(),
+            vars: vars.collect(),
+        })
+    }
+
+    /// Returns a variable of the environment that is set and not empty.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        let value = self.vars.get(name).map(String::as_str);
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// Returns the folder that a variable names, else one below the home folder.
+    pub fn folder(&self, variable: &str, below_home: &str) -> PathBuf {
+        self.var(variable)
+            .map_or_else(|| self.home.join(below_home), PathBuf::from)
+    }
+
+    /// Returns where a program is found on the path.
+    pub fn find(&self, program: &str) -> Option<PathBuf> {
+        let name = Path::new(program).with_extension(std::env::consts::EXE_EXTENSION);
+        let mut places = self.path.iter().map(|folder| folder.join(&name));
+        places.find(|place| is_program(place))
+    }
+
+    /// Asks a program for its version; nothing where it does not say one in time.
+    pub fn version(&self, program: &Path) -> Option<Version> {
+        let mut child = Command::new(program)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let out = child.stdout.take()?;
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            // What was read until then counts.
+            let _ = out.take(ANSWER_BYTES).read_to_string(&mut text);
+            text
+        });
+        let end = Instant::now() + VERSION_WITHIN;
+        while child.try_wait().ok()?.is_none() {
+            if Instant::now() >= end {
+                // It is not waited for longer.
+                let _ = child.kill();
+                let _ = child.wait();
+                return None;
+            }
+            std::thread::sleep(LOOK);
+        }
+        Version::find_in(&reader.join().ok()?)
+    }
+}
+
+/// Returns whether this is a file that can be run.
+fn is_program(path: &Path) -> bool {
+    let Ok(about) = std::fs::metadata(path) else {
+        return false;
+    };
+    #[cfg(unix)]
+    let runs = std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o111 != 0;
+    #[cfg(not(unix))]
+    let runs = true;
+    about.is_file() && runs
+}
+
+/// A version of three numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+impl Version {
+    /// Returns the first version in a text such as `2.1.330 (Claude Code)`.
+    pub fn find_in(text: &str) -> Option<Self> {
+        let parts = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+        parts.into_iter().find_map(|part| {
+            let mut numbers = part.trim_matches('.').split('.').map(str::parse);
+            match (numbers.next(), numbers.next(), numbers.next()) {
+                (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch))) => {
+                    Some(Self(major, minor, patch))
+                }
+                _ => None,
+            }
+        })
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn a_version_is_found_wherever_it_stands() {
+        for (text, version) in [
+            ("2.1.330 (Claude Code)\n", Some(Version(2, 1, 330))),
+            ("codex-cli 0.169.0", Some(Version(0, 169, 0))),
+            ("aider 0.86.2.dev1", Some(Version(0, 86, 2))),
+            ("v1.18.33.", Some(Version(1, 18, 33))),
+            ("of 2026.09.10-fd3934a", Some(Version(2026, 9, 10))),
+            ("1.2", None),
+            ("", None),
+            ("99999999999.1.1", None),
+        ] {
+            assert_eq!(Version::find_in(text), version, "{text}");
+        }
+        assert!(Version(2, 1, 330) > Version(2, 1, 224));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_is_found_on_the_path_and_asked() {
+        use std::fs::Permissions;
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("someone");
+        std::fs::write(&file, "#!/bin/sh\necho someone 1.2.3\n").unwrap();
+        let machine = Machine {
+            path: vec!["/nowhere".into(), folder.path().to_owned()],
+            ..Machine::default()
+        };
+        assert_eq!(machine.find("someone"), None);
+        std::fs::set_permissions(&file, Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(machine.find("someone").as_deref(), Some(&*file));
+        assert_eq!(machine.version(&file), Some(Version(1, 2, 3)));
+        assert_eq!(machine.version(Path::new("/nowhere/x")), None);
+    }
+}
