@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::claude::{self, ClaudeSession};
 use support::machine::{Machine, mesh, other};
+use support::mock_anthropic::ANTHROPIC;
 use support::mock_model::{MockModel, Reply};
 use support::netns::Lan;
 
@@ -82,7 +83,8 @@ fn model_of(
     answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
 ) -> MockModel {
     let listener = machine.port().enter(|| TcpListener::bind("127.0.0.1:0"));
-    MockModel::start_at(listener.expect("a port on the machine's loopback"), answer)
+    let listener = listener.expect("a port on the machine's loopback");
+    MockModel::start_at(&ANTHROPIC, listener, answer)
 }
 
 /// Alice's model: sends the question when the person says so.
