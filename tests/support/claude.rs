@@ -3,56 +3,33 @@
 use super::home::{ECORELAY, TestHome};
 use super::mock_model::MockModel;
 use super::process::run;
+use super::scene::Scene;
 use super::terminal::Terminal;
-use super::wait_until;
+use super::{clis, wait_until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The version these tests were written for; `.ci/run` installs it.
-pub(crate) const VERSION: &str = "2.1.330";
-
 /// Not a real key: the mock model takes any.
 const KEY: &str = "sk-ant-dummy-key-0000000000000000";
 
-/// Where `.ci/run` and the contributor's guide put Claude Code.
-const INSTALLED: &str = ".clis/claude/node_modules/@anthropic-ai/claude-code-linux-x64/claude";
-
-/// Returns the Claude Code program: `ECORELAY_TEST_CLAUDE`, else the one below `.clis/`.
-/// Where there is none, says what is skipped.
-///
-/// # Panics
-/// Where there is none and `ECORELAY_TEST_REQUIRE_CLAUDE` is set.
+/// Returns the Claude Code program ([`clis::find`]).
 pub(crate) fn find(test: &str) -> Option<PathBuf> {
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join(INSTALLED);
-    let set = std::env::var_os("ECORELAY_TEST_CLAUDE").map(PathBuf::from);
-    let program = set.unwrap_or(installed);
-    let tmux = Command::new("tmux").arg("-V").output().is_ok();
-    if program.is_file() && tmux {
-        return Some(program);
-    }
-    let missing = format!(
-        "{test}: needs tmux and Claude Code {VERSION}, looked for at {} (see CONTRIBUTING.md)",
-        program.display()
-    );
-    if std::env::var_os("ECORELAY_TEST_REQUIRE_CLAUDE").is_some() {
-        panic!("{missing}");
-    }
-    super::announce(&format!("SKIPPED: {missing}"));
-    None
+    clis::find(test, "claude")
 }
 
 /// An interactive Claude Code session.
 pub(crate) struct ClaudeSession {
     /// Its model.
     pub(crate) model: MockModel,
-    terminal: Terminal,
+    /// Its terminal.
+    pub(crate) terminal: Terminal,
     home: PathBuf,
 }
 
 impl ClaudeSession {
-    /// Starts a session in a project folder called `name`, with EcoRelay registered the way the
-    /// README says.
+    /// Starts a session in a project folder called `name`, with a home of its own and EcoRelay
+    /// registered by Claude Code's own command.
     pub(crate) fn start(claude: &Path, home: &TestHome, name: &str, model: MockModel) -> Self {
         let own_home = home.path().join(format!("home-{name}"));
         let project = home.path().join(name);
@@ -69,31 +46,43 @@ impl ClaudeSession {
                 .args(args)
                 .env("HOME", &own_home)
                 .env("RELAY_PEER_ID", name)
-                .env("SHELL", "/bin/sh")
-                .env("ANTHROPIC_BASE_URL", model.url())
-                .env("ANTHROPIC_API_KEY", KEY)
-                .env("DISABLE_AUTOUPDATER", "1")
-                .env("DISABLE_TELEMETRY", "1")
-                .env("DISABLE_ERROR_REPORTING", "1")
-                .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
-                .env("CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL", "1")
-                .env("IS_SANDBOX", "1")
                 .current_dir(&project);
             command
         };
-        run(claude(&[
+        let mut add = claude(&[
             "mcp", "add", "ecorelay", "-s", "user", "--", ECORELAY, "mcp",
-        ]))
-        .expect_code(0);
+        ]);
+        surround(&mut add, &model);
+        run(add).expect_code(0);
+        Self::launch(home, name, claude(&[]), model, own_home)
+    }
+
+    /// Starts a session in a project folder of a scene, as its user would.
+    pub(crate) fn start_in(scene: &Scene, project: &Path, model: MockModel) -> Self {
+        let name = project.file_name().and_then(|name| name.to_str());
+        let name = name.expect("a plain project name");
+        let command = scene.command("claude", project);
+        Self::launch(&scene.home, name, command, model, scene.home.home())
+    }
+
+    fn launch(
+        home: &TestHome,
+        name: &str,
+        mut claude: Command,
+        model: MockModel,
+        own_home: PathBuf,
+    ) -> Self {
+        surround(&mut claude, &model);
         let log = home.path().join(format!("claude-{name}.log"));
-        let log = log.to_str().expect("a plain path").to_owned();
-        let terminal = Terminal::start(home, name, &claude(&["--debug-file", &log]));
+        claude.arg("--debug-file").arg(log);
+        let sessions = own_home.join(".claude/sessions");
+        let known = session_files(&sessions);
         let session = Self {
+            terminal: Terminal::start(home, name, &claude),
             model,
-            terminal,
             home: own_home,
         };
-        session.wait_until_ready();
+        session.wait_until_ready(&known);
         session
     }
 
@@ -103,16 +92,55 @@ impl ClaudeSession {
     }
 
     /// Waits until Claude Code has written what it knows of the session: it then takes input.
-    fn wait_until_ready(&self) {
+    fn wait_until_ready(&self, known: &[PathBuf]) {
         let folder = self.home.join(".claude/sessions");
         wait_until("Claude Code's session file", || {
-            let files = std::fs::read_dir(&folder).ok()?.flatten();
-            let mut files = files.map(|file| file.path());
-            let file = files.find(|path| path.extension().is_some_and(|end| end == "json"))?;
+            let files = session_files(&folder);
+            let file = files.iter().find(|file| !known.contains(file))?;
             let session: Value = serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
             (session["status"] == "idle").then_some(())
         });
     }
+}
+
+/// Writes the settings of a user who has answered every first-start question in these projects
+/// and has settings and another server already.
+pub(crate) fn prepare(scene: &Scene, projects: &[&Path]) {
+    let mut state = onboarded(projects[0]);
+    for project in projects {
+        let key = project.to_str().expect("a plain path");
+        state["projects"][key] =
+            state["projects"][projects[0].to_str().expect("a plain path")].clone();
+    }
+    state["mcpServers"] = json!({"other": {"type": "stdio", "command": "/bin/cat", "args": []}});
+    let state = serde_json::to_string_pretty(&state).expect("JSON");
+    scene.write(".claude.json", &state);
+    scene.write(".claude/settings.json", SETTINGS);
+}
+
+/// Settings as a person has them: own order, own spaces, no newline at the end.
+pub(crate) const SETTINGS: &str = "{\n    \"permissions\": {\n        \"deny\": [ \"WebFetch\" ],\n        \"allow\": [\"Bash(ls:*)\"]\n    },\n    \"includeCoAuthoredBy\": false\n}";
+
+/// Gives Claude Code its model and keeps it from everything that wants a network.
+fn surround(command: &mut Command, model: &MockModel) {
+    command
+        .env("SHELL", "/bin/sh")
+        .env("ANTHROPIC_BASE_URL", model.url())
+        .env("ANTHROPIC_API_KEY", KEY)
+        .env("DISABLE_AUTOUPDATER", "1")
+        .env("DISABLE_TELEMETRY", "1")
+        .env("DISABLE_ERROR_REPORTING", "1")
+        .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
+        .env("CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL", "1")
+        .env("IS_SANDBOX", "1");
+}
+
+fn session_files(folder: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = files.map(|file| file.path());
+    files
+        .filter(|path| path.extension().is_some_and(|end| end == "json"))
+        .collect()
 }
 
 impl Drop for ClaudeSession {

@@ -1,8 +1,8 @@
 //! What the whole-program tests share: a hermetic home ([`home::TestHome`]), the `ecorelay`
 //! program under a deadline ([`process`]), a raw client of the local protocol
 //! ([`raw::RawClient`]), an MCP client of `ecorelay mcp` ([`mcp::McpClient`]), and for the real
-//! assistants a mock model ([`mock_model`]), a terminal ([`terminal`]) and a namespace without
-//! a network ([`offline`]); for the mesh a network of its own ([`netns::Lan`], or
+//! assistants ([`clis`]) a scene ([`scene::Scene`]), mock models ([`mock_model`], [`scripted`]), a
+//! terminal ([`terminal`]) and a namespace without a network ([`offline`]); for the mesh a network of its own ([`netns::Lan`], or
 //! [`nat::Internet`] with routers in it) with machines on it ([`machine::Machine`]).
 //!
 //! Nothing here sleeps for a fixed time: what gives an event is waited for with a deadline,
@@ -10,6 +10,7 @@
 #![allow(dead_code)] // each test program uses a part of this
 
 pub(crate) mod claude;
+pub(crate) mod clis;
 pub(crate) mod home;
 pub(crate) mod machine;
 pub(crate) mod mail;
@@ -25,6 +26,8 @@ pub(crate) mod netns;
 pub(crate) mod offline;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod scene;
+pub(crate) mod scripted;
 pub(crate) mod terminal;
 pub(crate) mod wire;
 

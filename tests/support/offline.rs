@@ -38,6 +38,11 @@ pub(crate) fn offline(test: &str, body: impl FnOnce()) {
         finished.stdout,
         finished.stderr
     );
+    for line in finished.stderr.lines() {
+        if line.starts_with("NOTE: ") || line.starts_with("MEASURED: ") {
+            super::announce(line);
+        }
+    }
 }
 
 /// Returns the arguments of `unshare` that work here: as root, or as the root of an own user

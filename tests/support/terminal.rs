@@ -38,11 +38,32 @@ impl Terminal {
 
     /// Types `text`, waits until it stands on the screen, and presses Enter.
     pub(crate) fn type_line(&self, text: &str) {
+        self.type_draft(text);
+        self.press("Enter");
+    }
+
+    /// Types `text` and waits until it stands on the screen.
+    pub(crate) fn type_draft(&self, text: &str) {
         run(self.tmux(&["send-keys", "-t", "main", "-l", text])).expect_code(0);
-        wait_until("the typed text on the screen", || {
-            self.screen().contains(text).then_some(())
+        self.wait_for(text);
+    }
+
+    /// Presses a key: `Enter`, `Escape`, `C-c` …
+    pub(crate) fn press(&self, key: &str) {
+        run(self.tmux(&["send-keys", "-t", "main", key])).expect_code(0);
+    }
+
+    /// Waits until the screen shows `text`; a line break may stand in place of each space.
+    pub(crate) fn wait_for(&self, text: &str) {
+        wait_until(&format!("{text:?} on the screen"), || {
+            self.shows(text).then_some(())
         });
-        run(self.tmux(&["send-keys", "-t", "main", "Enter"])).expect_code(0);
+    }
+
+    /// Returns whether the screen shows `text` now.
+    pub(crate) fn shows(&self, text: &str) -> bool {
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        plain(&self.screen()).contains(&plain(text))
     }
 
     /// Returns what stands on the screen; empty once the program has ended.

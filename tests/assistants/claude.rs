@@ -1,0 +1,45 @@
+//! Claude Code.
+
+use crate::support::claude::{self, ClaudeSession};
+use crate::support::mock_model::{Gate, MockModel};
+use crate::support::scene::play;
+use crate::support::scripted::{WORK, answer_to, question, scripted, tell};
+
+#[test]
+fn claude_code_sends_is_woken_hears_while_busy_and_answers() {
+    let test = "claude::claude_code_sends_is_woken_hears_while_busy_and_answers";
+    play(test, &["claude"], |mut scene| {
+        let project = scene.project("api");
+        claude::prepare(&scene, &[&project]);
+        scene.install("claude");
+        let gate = Gate::closed();
+        let script = scripted(|tool| format!("mcp__ecorelay__{tool}"), gate.clone());
+        let api = ClaudeSession::start_in(&scene, &project, MockModel::start(script));
+        scene.wait_for_peers(&["api"]);
+        let mut vera = scene.peer("vera");
+
+        // Idle, and before its first turn.
+        let id = vera.send("api", &question("the port"));
+        vera.hears(&answer_to("the port"));
+        scene.wait_until_handed(&id, "inbox-socket");
+
+        // Its model sends.
+        api.terminal.type_line(&tell("vera", "the build is green"));
+        vera.hears("the build is green");
+
+        // Busy, and the person has begun to type.
+        api.terminal.type_line(WORK);
+        api.model
+            .wait_for("the long work", 0, |newest| newest.contains(WORK));
+        api.terminal.type_draft("a thought of mine");
+        let id = vera.send("api", &question("the colour"));
+        scene.wait_until_handed(&id, "inbox-socket");
+        gate.open();
+        vera.hears(&answer_to("the colour"));
+        api.terminal.wait_for("a thought of mine");
+
+        drop(api);
+        scene.uninstall("claude");
+        assert_eq!(scene.read(".claude/settings.json"), claude::SETTINGS);
+    });
+}
