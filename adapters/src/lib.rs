@@ -10,6 +10,7 @@
 mod assistant;
 mod batch;
 pub mod claude_code;
+pub mod codex;
 mod generic;
 mod machine;
 mod push;

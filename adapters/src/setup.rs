@@ -144,6 +144,7 @@ pub fn setups() -> &'static [&'static dyn Setup] {
 
 static SETUPS: &[&dyn Setup] = &[
     // One row per assistant.
+    &crate::codex::Codex,
 ];
 
 /// Returns the assistant that a person means by `name`.

@@ -17,6 +17,8 @@ pub struct Surroundings {
     pub inbox_token: Option<String>,
     /// Folders that may hold `sessions/<pid>.json` of Claude Code, likeliest first.
     pub claude_dirs: Vec<PathBuf>,
+    /// Codex's folder: `CODEX_HOME`, else `~/.codex`.
+    pub codex_home: Option<PathBuf>,
     /// Process id of the client that started this channel; 0 where it is not known.
     pub parent: u32,
     /// The session's working directory.
@@ -29,15 +31,16 @@ impl Surroundings {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let text = |name: &str| set(name).map(|value| value.to_string_lossy().into_owned());
         let config = set("CLAUDE_CONFIG_DIR").map(PathBuf::from);
-        let home = std::env::home_dir()
-            .filter(|home| !home.as_os_str().is_empty())
-            .map(|home| home.join(".claude"));
+        let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+        let claude = home.as_ref().map(|home| home.join(".claude"));
+        let codex = || Some(home.as_ref()?.join(".codex"));
         Self {
             peer_id: text("RELAY_PEER_ID"),
             push: text("ECORELAY_PUSH"),
             inbox_socket: set("CLAUDE_CODE_MESSAGING_SOCKET").map(PathBuf::from),
             inbox_token: text("CLAUDE_CODE_MESSAGING_TOKEN"),
-            claude_dirs: config.into_iter().chain(home).collect(),
+            claude_dirs: config.into_iter().chain(claude).collect(),
+            codex_home: set("CODEX_HOME").map(PathBuf::from).or_else(codex),
             parent,
             cwd: std::env::current_dir().unwrap_or_default(),
         }
@@ -53,6 +56,7 @@ impl fmt::Debug for Surroundings {
             .field("inbox_socket", &self.inbox_socket)
             .field("inbox_token", &self.inbox_token.as_ref().map(|_| "…"))
             .field("claude_dirs", &self.claude_dirs)
+            .field("codex_home", &self.codex_home)
             .field("parent", &self.parent)
             .field("cwd", &self.cwd)
             .finish()
