@@ -7,13 +7,17 @@
 //! assistants up: [`Setup`] (what an adapter knows), [`Machine`] (what is on a machine) and
 //! [`Plan`] (what is to be changed).
 
+pub mod agy;
 mod assistant;
 mod batch;
 pub mod claude_code;
 pub mod codex;
+pub mod cursor;
+pub mod gemini;
 mod generic;
 mod machine;
 mod push;
+mod settings;
 mod setup;
 mod surroundings;
 

@@ -64,6 +64,26 @@ impl Machine {
         places.find(|place| is_program(place))
     }
 
+    /// Returns the arguments with which this program is to be started: these, and the data
+    /// directory where it is not the usual one.
+    pub fn args(&self, args: &[&str]) -> Vec<String> {
+        let mut all: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        if let Some(dir) = &self.data_dir {
+            all.extend(["--data-dir".into(), dir.to_string_lossy().into_owned()]);
+        }
+        all
+    }
+
+    /// Returns the same as one line for a shell.
+    pub fn command_line(&self, args: &[&str]) -> String {
+        let mut line = quoted(&self.program.to_string_lossy());
+        for arg in self.args(args) {
+            line.push(' ');
+            line.push_str(&quoted(&arg));
+        }
+        line
+    }
+
     /// Asks a program for its version; nothing where it does not say one in time.
     pub fn version(&self, program: &Path) -> Option<Version> {
         let mut child = Command::new(program)
@@ -92,6 +112,18 @@ impl Machine {
         }
         Version::find_in(&reader.join().ok()?)
     }
+}
+
+/// Returns a word as a shell takes it for one word; as it is where that is so anyway.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    if cfg!(windows) {
+        return format!("\"{word}\"");
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Returns whether this is a file that can be run.
@@ -152,6 +184,28 @@ mod tests {
             assert_eq!(Version::find_in(text), version, "{text}");
         }
         assert!(Version(2, 1, 330) > Version(2, 1, 224));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_command_line_keeps_each_word_one_word() {
+        let mut machine = Machine {
+            program: "/opt/my tools/ecorelay".into(),
+            ..Machine::default()
+        };
+        assert_eq!(
+            machine.command_line(&["hook", "x"]),
+            "'/opt/my tools/ecorelay' hook x"
+        );
+        machine.program = "/usr/bin/ecorelay".into();
+        machine.data_dir = Some("/it's".into());
+        assert_eq!(machine.args(&["mcp"]), ["mcp", "--data-dir", "/it's"]);
+        let line = machine.command_line(&["mcp"]);
+        let said = Command::new("sh")
+            .args(["-c", &format!("printf '%s|' {line}")])
+            .output()
+            .unwrap();
+        assert_eq!(said.stdout, b"/usr/bin/ecorelay|mcp|--data-dir|/it's|");
     }
 
     #[cfg(unix)]

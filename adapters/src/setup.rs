@@ -145,6 +145,9 @@ pub fn setups() -> &'static [&'static dyn Setup] {
 static SETUPS: &[&dyn Setup] = &[
     // One row per assistant.
     &crate::codex::Codex,
+    &crate::gemini::GeminiCli,
+    &crate::agy::Agy,
+    &crate::cursor::CursorCli,
 ];
 
 /// Returns the assistant that a person means by `name`.

@@ -1,0 +1,204 @@
+//! Antigravity CLI (`agy`): its settings, its hooks, and its own command that tells a running
+//! session something.
+//!
+//! Never run against the real program, which needs an account: all of this is what its
+//! documentation and public notes say, tried with a program of the tests that does the same.
+
+pub mod session;
+
+use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
+use crate::{Machine, Version};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// The oldest version of which notes say how it is told something.
+const OLDEST: Version = Version(1, 0, 5);
+/// The newest version of which anything is known here.
+const NEWEST: Version = Version(1, 1, 26);
+/// The key of our hooks; nobody else's have it.
+const HOOKS: &str = "ecorelay";
+
+/// Antigravity CLI.
+#[derive(Debug)]
+pub(crate) struct Agy;
+
+impl Setup for Agy {
+    fn id(&self) -> &'static str {
+        "antigravity-cli"
+    }
+
+    fn title(&self) -> &'static str {
+        "Antigravity CLI"
+    }
+
+    fn names(&self) -> &'static [&'static str] {
+        &["agy", "antigravity"]
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            tools: "MCP",
+            idle_push: "agentapi",
+            busy_push: "hooks, else agentapi",
+            cold_start: "no",
+            receipt: "its transcript, else unknown",
+            tested: "only a stand-in, never the real program",
+        }
+    }
+
+    fn find(&self, machine: &Machine) -> Option<Found> {
+        let program = machine.find("agy");
+        if program.is_none() && !machine.home.join(".gemini/antigravity-cli").is_dir() {
+            return None;
+        }
+        let version = program.as_deref().and_then(|p| machine.version(p));
+        Some(Found { program, version })
+    }
+
+    fn plan(&self, machine: &Machine, _found: &Found) -> Plan {
+        let command = machine.command_line(&["hook", "agy"]);
+        let hooks = json!([{"type": "command", "command": command}]);
+        let set = |file: PathBuf, at: &[&str], value: Value, why| Step {
+            file,
+            why,
+            edit: Edit::Json {
+                at: at.iter().map(|key| (*key).to_owned()).collect(),
+                value,
+            },
+            consent: None,
+        };
+        let server = json!({
+            "command": machine.program.to_string_lossy(),
+            "args": machine.args(&["mcp"]),
+        });
+        Plan {
+            steps: vec![
+                set(
+                    mcp_file(machine),
+                    &["mcpServers", "ecorelay"],
+                    server,
+                    "the model has the tools",
+                ),
+                set(
+                    machine.home.join(".gemini/config/hooks.json"),
+                    &[HOOKS],
+                    json!({"PreInvocation": hooks, "Stop": hooks}),
+                    "messages reach a session that is working",
+                ),
+            ],
+            notes: vec![
+                "This was never tried with the real Antigravity CLI: `ecorelay doctor agy` shows what is in place.".into(),
+                "Restart the sessions of Antigravity CLI that are open.".into(),
+            ],
+        }
+    }
+
+    fn check(&self, _machine: &Machine, found: &Found) -> Vec<Check> {
+        let doubtful = |message: String, remedy: &str| Check {
+            health: Health::Doubtful,
+            message,
+            remedy: remedy.to_owned(),
+        };
+        let remedy = "Send it a message and look with `ecorelay why` what became of it.";
+        match found.version {
+            None => vec![doubtful(
+                "The version of Antigravity CLI is not known.".into(),
+                "agy --version",
+            )],
+            Some(version) if version < OLDEST => vec![doubtful(
+                format!(
+                    "Antigravity CLI {version} is older than {OLDEST}: messages may wait in the inbox."
+                ),
+                "Update Antigravity CLI.",
+            )],
+            Some(version) if version > NEWEST => vec![doubtful(
+                format!(
+                    "Antigravity CLI {version} is newer than {NEWEST}, the newest that anything is known of here."
+                ),
+                remedy,
+            )],
+            Some(version) => vec![doubtful(
+                format!(
+                    "Antigravity CLI {version} was never tried with this program, only a stand-in was."
+                ),
+                remedy,
+            )],
+        }
+    }
+}
+
+/// Returns the file of the MCP servers: where the newest notes say it is.
+fn mcp_file(machine: &Machine) -> PathBuf {
+    machine.home.join(".gemini/config/mcp_config.json")
+}
+
+/// Returns what a hook prints for an event: `text` is what the channel had for the session.
+/// `None` where the event cannot bring anything to the model.
+pub fn answer(event: &str, text: Option<&str>) -> Option<Value> {
+    match event {
+        "PreInvocation" => Some(json!({"injectSteps": [{"ephemeralMessage": text?}]})),
+        "Stop" => Some(json!({"decision": "continue", "reason": text?})),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn its_files_stand_where_the_newest_notes_say() {
+        let machine = Machine {
+            home: "/home/me".into(),
+            program: "/usr/bin/ecorelay".into(),
+            ..Machine::default()
+        };
+        let plan = Agy.plan(&machine, &Found::default());
+        let files: Vec<_> = plan
+            .steps
+            .iter()
+            .map(|s| s.file.to_str().unwrap())
+            .collect();
+        assert_eq!(
+            files,
+            [
+                "/home/me/.gemini/config/mcp_config.json",
+                "/home/me/.gemini/config/hooks.json"
+            ]
+        );
+        assert!(plan.notes[0].contains("never tried"));
+    }
+
+    #[test]
+    fn a_hook_answers_in_the_form_of_its_event() {
+        assert_eq!(
+            answer("PreInvocation", Some("hi")),
+            Some(json!({"injectSteps": [{"ephemeralMessage": "hi"}]}))
+        );
+        assert_eq!(
+            answer("Stop", Some("hi")),
+            Some(json!({"decision": "continue", "reason": "hi"}))
+        );
+        assert_eq!(answer("Stop", None), None);
+        assert_eq!(answer("PostToolUse", Some("hi")), None);
+    }
+
+    #[test]
+    fn every_version_is_said_to_be_untried() {
+        for version in [
+            None,
+            Some(Version(1, 0, 4)),
+            Some(Version(1, 1, 0)),
+            Some(Version(2, 0, 0)),
+        ] {
+            let found = Found {
+                program: None,
+                version,
+            };
+            let checks = Agy.check(&Machine::default(), &found);
+            assert_eq!(checks.len(), 1, "{version:?}");
+            assert_eq!(checks[0].health, Health::Doubtful);
+        }
+    }
+}
