@@ -2,7 +2,7 @@
 
 use crate::commands::{
     broadcast, completions, connect, group, hubs, import, inbox, invite, join, mcp, node, pair,
-    rendezvous, reply, room, send, up, watch, why,
+    rendezvous, reply, room, run, send, up, watch, why,
 };
 use crate::error::CliError;
 use crate::output::Output;
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     /// Run, start, stop and look at this machine's hub
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// Run a program (aider, …) in this terminal; messages are typed in when that is safe
+    Run(run::RunArgs),
     /// Serve one assistant session over stdio (assistants start this themselves)
     Mcp(mcp::McpArgs),
     /// List the sessions that can be written to

@@ -24,6 +24,7 @@ mod presence;
 pub(crate) mod rendezvous;
 pub(crate) mod reply;
 pub(crate) mod room;
+pub(crate) mod run;
 pub(crate) mod send;
 mod typed;
 pub(crate) mod up;
@@ -47,6 +48,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
         Command::Completions(args) => completions::run(&args)?,
         Command::Mcp(args) => return mcp::run(&args, &cli.global),
+        Command::Run(args) => return run::run(args, &cli.global),
         // The daemon has threads and a run time of its own.
         Command::Node(node::NodeCommand::Run(args)) => {
             node::run_daemon(&args, &Context::new(&cli.global)?)?;
@@ -81,7 +83,7 @@ async fn ask(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Why(args) => why::run(args, context).await,
         Command::Doctor => doctor::run(context).await,
         Command::Import(args) => import::run(args, context).await,
-        Command::Mcp(_) | Command::Completions(_) => {
+        Command::Mcp(_) | Command::Run(_) | Command::Completions(_) => {
             Err(CliError::failed("This command asks no hub."))
         }
     }

@@ -10,6 +10,7 @@ mod error;
 mod hub;
 mod identity;
 mod output;
+mod run;
 mod view;
 
 use std::process::ExitCode;

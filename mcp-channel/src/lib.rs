@@ -5,7 +5,7 @@
 //! client does, whatever happens to the hub.
 //!
 //! Types to know: [`run`] and [`ChannelOptions`] (the program), [`serve`] (the same over any
-//! two streams), and [`client`] (the hub's client, which the command line uses as well).
+//! two streams), [`WrappedSession`] (the session of a program without MCP), and [`client`] (the hub's client, which the command line uses as well).
 //! Inside, `server` answers the assistant, `link` holds the tie to the hub, `pusher` brings
 //! messages in, `tools` is the table of tools.
 
@@ -26,5 +26,7 @@ mod results;
 mod server;
 mod stdio;
 mod tools;
+mod wrapped;
 
 pub use channel::{ChannelOptions, run, serve};
+pub use wrapped::{WrappedArrival, WrappedOptions, WrappedSession};
