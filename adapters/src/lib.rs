@@ -16,6 +16,7 @@ pub mod cursor;
 pub mod gemini;
 mod generic;
 mod machine;
+pub mod opencode;
 mod push;
 mod settings;
 mod setup;

@@ -148,6 +148,7 @@ static SETUPS: &[&dyn Setup] = &[
     &crate::gemini::GeminiCli,
     &crate::agy::Agy,
     &crate::cursor::CursorCli,
+    &crate::opencode::OpenCode,
 ];
 
 /// Returns the assistant that a person means by `name`.

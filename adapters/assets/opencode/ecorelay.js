@@ -64,16 +64,30 @@ function hooks(client, directory) {
     return known
   }
 
+  // Returns a session of which parent, agent and model are known.
+  const learn = async (id) => {
+    const known = session(id)
+    if (known.parent === undefined) {
+      const { data } = (await within(client.session.get({ path: { id }, query: { directory } }), ANSWER_MS)) ?? {}
+      if (data) known.parent = data.parentID ?? null
+      if (!known.used.agent && data?.agent && data.model?.id) {
+        const { providerID, id: modelID, variant } = data.model
+        use(known, data.agent, { providerID, modelID, variant: variant === "default" ? undefined : variant })
+      }
+    }
+    return known
+  }
+  // Notes what a person has chosen: a prompt without it would fall back to OpenCode's defaults.
+  const use = (known, agent, { providerID, modelID, variant }) => {
+    known.used = { agent, model: { providerID, modelID }, ...(variant ? { variant } : {}) }
+  }
+
   // The conversation a session belongs to: agents at work for it have sessions of their own.
   const rootOf = async (id) => {
     for (let depth = 0; depth < 16; depth++) {
-      const known = session(id)
-      if (known.parent === undefined) {
-        const answer = await within(client.session.get({ path: { id }, query: { directory } }), ANSWER_MS)
-        known.parent = answer?.data?.parentID ?? null
-      }
-      if (known.parent === null) return id
-      id = known.parent
+      const { parent } = await learn(id)
+      if (!parent) return id
+      id = parent
     }
     return id
   }
@@ -250,9 +264,11 @@ function hooks(client, directory) {
 
   // Begins a conversation, because a message came before the person said anything, and shows it.
   const begin = async () => {
-    const root = resumed() ?? (await within(client.session.create({ query: { directory }, body: {} }), ANSWER_MS))?.data?.id
+    const root =
+      (await resumed(client, directory)) ??
+      (await within(client.session.create({ query: { directory }, body: {} }), ANSWER_MS))?.data?.id
     if (!root) return false
-    session(root).parent = null
+    await learn(root)
     adopt(root)
     await within(
       client.tui.publish({
@@ -264,7 +280,7 @@ function hooks(client, directory) {
     return true
   }
 
-  attach(null); fs.writeFileSync('/tmp/oc-m/argv', JSON.stringify(process.argv))
+  attach(null)
   const timer = setInterval(() => {
     quietly(() => {
       for (const attachment of attachments) {
@@ -325,10 +341,7 @@ function hooks(client, directory) {
       quietly(async () => {
         const id = input.sessionID
         const { agent, model } = output.message ?? {}
-        if (agent && model?.providerID) {
-          const { providerID, modelID, variant } = model
-          session(id).used = { agent, model: { providerID, modelID }, ...(variant ? { variant } : {}) }
-        }
+        if (agent && model?.providerID) use(session(id), agent, model)
         const text = (output.parts ?? []).map((part) => part.text ?? "").join("")
         submitted.find((one) => one.id === id && one.text === text)?.resolve(true)
         adopt(await rootOf(id))
@@ -356,11 +369,16 @@ function hooks(client, directory) {
 }
 
 // The conversation that OpenCode was told to open at its start, if it was.
-function resumed() {
-  const words = process.argv
+async function resumed(client, directory) {
+  // The interface runs in a worker, which is not told the words of the command line.
+  const words = fs.existsSync("/proc/self/cmdline") ? fs.readFileSync("/proc/self/cmdline", "utf8").split("\0") : process.argv
   const at = words.findIndex((word) => word === "-s" || word === "--session")
   const id = at >= 0 ? words[at + 1] : words.find((word) => word.startsWith("--session="))?.slice(10)
-  return id?.startsWith("ses_") ? id : undefined
+  if (id) return id.startsWith("ses_") ? id : undefined
+  if (!words.includes("-c") && !words.includes("--continue")) return undefined
+  const { data } = (await within(client.session.list({ query: { directory } }), ANSWER_MS)) ?? {}
+  const roots = (data ?? []).filter((one) => !one.parentID && one.directory === directory)
+  return roots.sort((one, other) => other.time.updated - one.time.updated)[0]?.id
 }
 
 // The socket of our MCP server: a child of this process that was started in this folder; the
