@@ -1,8 +1,9 @@
 //! A hub that lies, floods and talks nonsense is contained, said once, and hurts nobody else.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod mesh_world;
-
+use crate::mesh_world::Mesh;
+use crate::mesh_world::client::Client;
+use crate::mesh_world::machine::BEGIN;
+use crate::mesh_world::raw::{Raw, sign};
 use ecorelay_hub::{Keys as _, PlainKeys};
 use ecorelay_protocol::link::{
     Ack, Admission, Binding, DirectMessage, DirectoryDelta, DirectoryEntry, EntryVersion, Fill,
@@ -10,10 +11,6 @@ use ecorelay_protocol::link::{
     Refuse, RefuseCode, Signed, Sync,
 };
 use ecorelay_protocol::{Bytes, DeliveryState, MessageKind, PeerId, to_cbor};
-use mesh_world::Mesh;
-use mesh_world::client::Client;
-use mesh_world::machine::BEGIN;
-use mesh_world::raw::{Raw, sign};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -286,7 +283,11 @@ fn frames_before_the_hello_and_a_second_hello_close_the_link() {
     for frame in large_frames(&peer) {
         let raw = Raw::open(&mut mesh, 0, RAW);
         raw.send(&mut mesh, &frame);
-        assert!(raw.is_closed(&mesh), "{}", mesh_world::kind_of(&frame));
+        assert!(
+            raw.is_closed(&mesh),
+            "{}",
+            crate::mesh_world::kind_of(&frame)
+        );
         raw.send(&mut mesh, &frame);
         raw.drop_link(&mut mesh);
     }
@@ -318,7 +319,7 @@ fn a_member_that_floods_gets_little_and_leaves_little() {
             sent < 4_000_000,
             "{} bytes for {}",
             sent,
-            mesh_world::kind_of(&frame)
+            crate::mesh_world::kind_of(&frame)
         );
         if raw.is_closed(&mesh) {
             raw.drop_link(&mut mesh);

@@ -1,14 +1,11 @@
 //! Groups whose members are on several hubs.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod mesh_world;
-
+use crate::mesh_world::Mesh;
+use crate::mesh_world::client::Client;
+use crate::mesh_world::groups::views;
 use ecorelay_hub::{Input, MeshInput};
 use ecorelay_protocol::Bytes;
 use ecorelay_protocol::link::{Frame, GroupOps, Signed};
-use mesh_world::Mesh;
-use mesh_world::client::Client;
-use mesh_world::groups::views;
 use serde_json::{Value, json};
 
 fn send(mesh: &mut Mesh, client: Client, text: &str) {

@@ -1,13 +1,10 @@
 //! Rooms across hubs.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod mesh_world;
-
+use crate::mesh_world::Mesh;
+use crate::mesh_world::client::Client;
 use ecorelay_hub::{Input, MeshInput};
 use ecorelay_protocol::limits;
 use ecorelay_protocol::link::{Publication, PublicationKind};
-use mesh_world::Mesh;
-use mesh_world::client::Client;
 use serde_json::{Value, json};
 
 fn join(mesh: &mut Mesh, client: Client, room: &str) -> Value {
@@ -344,7 +341,7 @@ fn a_hub_cannot_have_a_message_confirmed_by_taking_its_id() {
 #[test]
 fn nonsense_and_strangers_are_dropped() {
     let (mut mesh, a, b) = pair();
-    let stranger = mesh_world::machine::Machine::new(9, 1).peer;
+    let stranger = crate::mesh_world::machine::Machine::new(9, 1).peer;
     let good = publication(u64::MAX, 1, "evil");
     mesh.machines[0].input(Input::Mesh(MeshInput::Gossip {
         author: stranger,
@@ -353,7 +350,7 @@ fn nonsense_and_strangers_are_dropped() {
     let id = "x>y".to_owned();
     gossip(&mut mesh, 1, 0, Publication { id, ..good });
     // Numbers that cannot be: asked for, not to be had, done with.
-    let epoch = mesh_world::machine::BEGIN + 1_000_000_000;
+    let epoch = crate::mesh_world::machine::BEGIN + 1_000_000_000;
     gossip(&mut mesh, 1, 0, publication(epoch, 7, "7"));
     gossip(&mut mesh, 1, 0, publication(epoch, u64::MAX / 2, "far"));
     gossip(&mut mesh, 1, 0, publication(epoch - 1, 9, "older start"));

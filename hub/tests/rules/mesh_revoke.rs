@@ -1,11 +1,8 @@
 //! A hub that is revoked is out everywhere, the key is changed, and nobody else is lost.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod mesh_world;
-
+use crate::mesh_world::Mesh;
+use crate::mesh_world::machine::Crash;
 use ecorelay_protocol::Psk;
-use mesh_world::Mesh;
-use mesh_world::machine::Crash;
 use serde_json::{Value, json};
 
 fn revoke(mesh: &mut Mesh, at: usize, hub: &str) -> Value {

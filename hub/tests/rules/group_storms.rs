@@ -1,14 +1,11 @@
 //! Groups under a random schedule of changes, partitions and crashes; groups that come from an
 //! older store or an import.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod mesh_world;
-
+use crate::mesh_world::Mesh;
+use crate::mesh_world::client::Client;
+use crate::mesh_world::groups::views;
 use ecorelay_hub::{GroupEntryRow, GroupId, GroupRow, Member, MemberRow, OpId, Store as _, Write};
 use ecorelay_protocol::GroupEntryType;
-use mesh_world::Mesh;
-use mesh_world::client::Client;
-use mesh_world::groups::views;
 use serde_json::{Value, json};
 
 const HUBS: usize = 3;

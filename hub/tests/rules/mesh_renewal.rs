@@ -1,16 +1,13 @@
 //! Members that missed a change of the key find back by themselves; revocations that cross each
 //! other end in one mesh with one key; who was revoked gets nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod mesh_world;
-
+use crate::mesh_world::Mesh;
+use crate::mesh_world::machine::Crash;
+use crate::mesh_world::raw::{Raw, sign};
 use ecorelay_hub::{Keys as _, PlainKeys};
 use ecorelay_protocol::link::{Admission, Frame};
 use ecorelay_protocol::pairing::{Method, PairingCode, Standing, Word};
 use ecorelay_protocol::{PeerId, Psk};
-use mesh_world::Mesh;
-use mesh_world::machine::Crash;
-use mesh_world::raw::{Raw, sign};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -1,8 +1,6 @@
 //! Names and sessions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod world;
+use crate::world::World;
 use serde_json::json;
-use world::World;
 
 fn register(name: &str) -> serde_json::Value {
     json!({"type":"register","name":name,"cwd":"/w","git_branch":"main","protocol_version":"5"})

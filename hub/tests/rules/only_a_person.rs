@@ -1,10 +1,8 @@
 //! Who belongs to the mesh, and what others may do here, is decided by a person at a terminal:
 //! no session can, of whichever protocol version, and nobody over the WebSocket.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod world;
+use crate::world::World;
 use ecorelay_hub::{ConnId, Input, Origin};
 use serde_json::{Value, json};
-use world::World;
 
 const PEER: &str = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
 

@@ -1,9 +1,7 @@
 //! Direct messages, the inbox, asks and answers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod world;
+use crate::world::World;
 use ecorelay_hub::{StoreError, Tunables};
 use serde_json::{Value, json};
-use world::World;
 
 fn send(to: &str, text: &str) -> Value {
     json!({"type":"send","to":to,"text":text})

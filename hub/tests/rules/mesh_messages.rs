@@ -1,9 +1,6 @@
 //! Direct messages between hubs: delivered, answered, kept while a hub is away; and tickets that end.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod mesh_world;
-
-use mesh_world::Mesh;
+use crate::mesh_world::Mesh;
 use serde_json::json;
 
 /// Long enough for a link to come up and everything to cross, in ms.

@@ -1,9 +1,7 @@
 //! Rooms and groups.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod world;
+use crate::world::World;
 use ecorelay_hub::Tunables;
 use serde_json::{Value, json};
-use world::World;
 
 fn group(kind: &str, name: &str) -> Value {
     json!({"type":format!("group_{kind}"),"group":name})

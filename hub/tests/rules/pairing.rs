@@ -1,14 +1,11 @@
 //! Two hubs pair: by a code, by a ticket, across crashes; each behaviour by itself.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod mesh_world;
-
+use crate::mesh_world::Mesh;
+use crate::mesh_world::client::Client;
+use crate::mesh_world::machine::Crash;
 use ecorelay_hub::{Keys as _, PlainKeys};
 use ecorelay_protocol::pairing::{Method, PairingCode, Standing, Word};
 use ecorelay_protocol::{Bytes, Ticket};
-use mesh_world::Mesh;
-use mesh_world::client::Client;
-use mesh_world::machine::Crash;
 use serde_json::{Value, json};
 
 /// A command line that pairs: it stays connected.

@@ -1,11 +1,8 @@
 //! Broadcasts across hubs, and the way back of their answers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod mesh_world;
-
+use crate::mesh_world::Mesh;
+use crate::mesh_world::client::Client;
 use ecorelay_protocol::limits;
-use mesh_world::Mesh;
-use mesh_world::client::Client;
 use serde_json::{Value, json};
 
 fn ask_all(mesh: &mut Mesh, client: Client, more: &Value) -> Value {

@@ -1,9 +1,6 @@
 //! What several hubs do together, each behaviour by itself.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod mesh_world;
-
-use mesh_world::Mesh;
+use crate::mesh_world::Mesh;
 use serde_json::json;
 
 #[test]
