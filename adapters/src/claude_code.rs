@@ -5,10 +5,20 @@
 //! answered. Channel notifications reach a session only where it was started with channels;
 //! otherwise they are dropped without a word.
 
+mod setup;
+
+pub(crate) use setup::ClaudeCode;
+
+use crate::Version;
 use crate::{Assistant, ChannelNotifications, Registration, Surroundings};
 use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::PathBuf;
+
+/// The first version whose sessions have an inbox socket.
+const FIRST_WITH_INBOX: Version = Version(2, 1, 224);
+/// The plugin and its marketplace, as Claude Code's settings name them.
+const PLUGIN: &str = "ecorelay@ecorelay";
 
 /// Most of a session file that is read, in bytes; real ones have well under 2 KiB.
 const SESSION_FILE_BYTES: u64 = 64 * 1024;

@@ -144,6 +144,7 @@ pub fn setups() -> &'static [&'static dyn Setup] {
 
 static SETUPS: &[&dyn Setup] = &[
     // One row per assistant.
+    &crate::claude_code::ClaudeCode,
     &crate::codex::Codex,
     &crate::gemini::GeminiCli,
     &crate::agy::Agy,

@@ -1,0 +1,239 @@
+//! How Claude Code is set up: as an MCP server of the user, or by the plugin that this
+//! repository also is; never both, because a session would then have two channels.
+
+use super::{FIRST_WITH_INBOX, PLUGIN};
+use crate::settings;
+use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
+use crate::{Machine, Version};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// The version this was tried with.
+const TRIED: Version = Version(2, 1, 330);
+/// The rule that lets the model use the tools of EcoRelay, and no others, unasked.
+const RULE: &str = "mcp__ecorelay__*";
+/// When the hook that waits for a message is started: where a session begins, and wherever the
+/// one before may have ended without a message.
+const EVENTS: [&str; 3] = ["SessionStart", "UserPromptSubmit", "Stop"];
+/// How long the waiting hook may wait, in seconds: a day, after which the next event starts it
+/// anew.
+const HOOK_SECONDS: u32 = 86_400;
+/// What stands in the command of the hook and in nobody else's.
+const HOOK: &str = "hook claude";
+/// What a person is asked before the tools need no confirmation.
+const UNASKED: &str = "May Claude Code's model use the tools of EcoRelay without asking you for each call? Without that, a session that is woken by a message waits for your yes before it can answer.";
+
+/// Claude Code.
+#[derive(Debug)]
+pub(crate) struct ClaudeCode;
+
+impl Setup for ClaudeCode {
+    fn id(&self) -> &'static str {
+        "claude-code"
+    }
+
+    fn title(&self) -> &'static str {
+        "Claude Code"
+    }
+
+    fn names(&self) -> &'static [&'static str] {
+        &["claude"]
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            tools: "MCP",
+            idle_push: "inbox socket (2.1.224 or newer), else a waiting hook",
+            busy_push: "the same, with the next tool result or turn",
+            cold_start: "yes",
+            receipt: "none: written to the socket; hook has handed it over",
+            tested: "2.1.330",
+        }
+    }
+
+    fn find(&self, machine: &Machine) -> Option<Found> {
+        let program = machine.find("claude");
+        if program.is_none() && !state_file(machine).is_file() {
+            return None;
+        }
+        let version = program.as_deref().and_then(|p| machine.version(p));
+        Some(Found { program, version })
+    }
+
+    fn plan(&self, machine: &Machine, found: &Found) -> Plan {
+        let settings = settings_file(machine);
+        if has_plugin(machine) {
+            return Plan {
+                steps: Vec::new(),
+                notes: vec![format!(
+                    "Claude Code has EcoRelay's plugin, which brings everything: nothing is changed. To be set up without it, run `claude plugin uninstall {PLUGIN}` and install again."
+                )],
+            };
+        }
+        let path = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+        let mut steps = vec![
+            Step {
+                file: state_file(machine),
+                why: "every session has the tools and its channel",
+                edit: Edit::Json {
+                    at: path(&["mcpServers", "ecorelay"]),
+                    value: json!({
+                        "type": "stdio",
+                        "command": machine.program.to_string_lossy(),
+                        "args": machine.args(&["mcp"]),
+                    }),
+                },
+                consent: None,
+            },
+            Step {
+                file: settings.clone(),
+                why: "the model may use the tools of EcoRelay unasked",
+                edit: Edit::JsonItem {
+                    at: path(&["permissions", "allow"]),
+                    value: RULE.into(),
+                    ours: RULE.into(),
+                },
+                consent: Some(UNASKED),
+            },
+        ];
+        if found
+            .version
+            .is_some_and(|version| version < FIRST_WITH_INBOX)
+        {
+            let hook = json!({"hooks": [{
+                "type": "command",
+                "command": machine.command_line(&["hook", "claude"]),
+                "asyncRewake": true,
+                "timeout": HOOK_SECONDS,
+                "rewakeSummary": "EcoRelay",
+                "rewakeMessage": "A message from another session:",
+            }]});
+            steps.extend(EVENTS.iter().map(|event| Step {
+                file: settings.clone(),
+                why: "a message wakes a session of this older version",
+                edit: Edit::JsonItem {
+                    at: path(&["hooks", event]),
+                    value: hook.clone(),
+                    ours: HOOK.into(),
+                },
+                consent: None,
+            }));
+        }
+        Plan {
+            steps,
+            notes: vec![
+                "Restart the sessions of Claude Code that are open.".into(),
+                "A session that bypasses permissions holds messages back until you let each in, unless crossSessionInbound in its settings is \"accept\". That is your safety control: EcoRelay never changes it.".into(),
+            ],
+        }
+    }
+
+    fn check(&self, machine: &Machine, found: &Found) -> Vec<Check> {
+        let mut checks = Vec::new();
+        checks.extend(of_version(found));
+        let state = settings::read(&state_file(machine)).unwrap_or_default();
+        if has_plugin(machine) && state["mcpServers"]["ecorelay"].is_object() {
+            checks.push(Check {
+                health: Health::Bad,
+                message: "Claude Code has both the plugin and the MCP server ecorelay: each session has two channels and two names.".into(),
+                remedy: "claude mcp remove ecorelay -s user".into(),
+            });
+        }
+        let file = settings_file(machine);
+        let settings = settings::read(&file).unwrap_or_default();
+        checks.extend(hindrances(&settings, &file.display().to_string()));
+        checks
+    }
+}
+
+/// Returns what the version of the program means for messages.
+fn of_version(found: &Found) -> Option<Check> {
+    let update = || "claude update".to_owned();
+    match (&found.program, found.version) {
+        (None, _) => None,
+        (Some(program), None) => Some(doubtful(
+            format!(
+                "{} does not say its version, so it is set up like a current one; before {FIRST_WITH_INBOX} messages would wait in the inbox.",
+                program.display()
+            ),
+            update(),
+        )),
+        (_, Some(version)) if version < FIRST_WITH_INBOX => Some(doubtful(
+            format!(
+                "Claude Code {version} has no inbox socket ({FIRST_WITH_INBOX} and newer have): messages reach its sessions by a waiting hook."
+            ),
+            update(),
+        )),
+        _ => None,
+    }
+}
+
+/// Returns what in the settings keeps messages from a session.
+fn hindrances(settings: &Value, file: &str) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let bypasses = settings["permissions"]["defaultMode"] == "bypassPermissions";
+    match settings["crossSessionInbound"].as_str() {
+        Some("accept") => {}
+        Some("refuse") => checks.push(doubtful(
+            "crossSessionInbound is \"refuse\": sessions take no messages; they wait in the inbox.".into(),
+            format!("If you want them to arrive, set it to \"accept\" in {file}."),
+        )),
+        Some(other) => checks.push(doubtful(
+            format!("crossSessionInbound is {other:?}: messages are held until you let each in."),
+            format!("If you want them to arrive by themselves, set it to \"accept\" in {file}."),
+        )),
+        None if bypasses => checks.push(doubtful(
+            "Sessions bypass permissions by default, and such a session holds messages until you let each in.".into(),
+            format!("If you want them to arrive by themselves, set \"crossSessionInbound\": \"accept\" in {file}."),
+        )),
+        None => {}
+    }
+    let denied = settings["permissions"]["deny"].as_array();
+    let denies = |rule: &Value| {
+        rule.as_str()
+            .is_some_and(|rule| rule.starts_with("mcp__ecorelay"))
+    };
+    if denied.is_some_and(|rules| rules.iter().any(denies)) {
+        checks.push(Check {
+            health: Health::Bad,
+            message: "Tools of EcoRelay are denied by permissions.deny.".into(),
+            remedy: format!("Take the rule mcp__ecorelay… out of {file}."),
+        });
+    }
+    checks
+}
+
+fn doubtful(message: String, remedy: String) -> Check {
+    Check {
+        health: Health::Doubtful,
+        message,
+        remedy,
+    }
+}
+
+/// Returns the folder of settings.
+fn folder(machine: &Machine) -> PathBuf {
+    machine.folder("CLAUDE_CONFIG_DIR", ".claude")
+}
+
+/// Returns the file with the user's MCP servers; it stands beside the folder, unless the folder
+/// was moved.
+fn state_file(machine: &Machine) -> PathBuf {
+    let moved = machine.var("CLAUDE_CONFIG_DIR").map(PathBuf::from);
+    moved
+        .unwrap_or_else(|| machine.home.clone())
+        .join(".claude.json")
+}
+
+fn settings_file(machine: &Machine) -> PathBuf {
+    folder(machine).join("settings.json")
+}
+
+/// Returns whether the plugin is installed and not switched off.
+fn has_plugin(machine: &Machine) -> bool {
+    let settings = settings::read(&settings_file(machine)).unwrap_or_default();
+    settings["enabledPlugins"][PLUGIN] == true
+}
+
+#[cfg(test)]
+mod tests;

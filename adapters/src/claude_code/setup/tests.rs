@@ -1,0 +1,123 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use super::*;
+
+fn machine(home: &std::path::Path) -> Machine {
+    Machine {
+        home: home.to_owned(),
+        program: "/opt/ecorelay".into(),
+        ..Machine::default()
+    }
+}
+
+fn found(version: Option<Version>) -> Found {
+    Found {
+        program: Some("/usr/bin/claude".into()),
+        version,
+    }
+}
+
+#[test]
+fn the_server_is_registered_and_the_rule_needs_a_yes() {
+    let machine = machine(std::path::Path::new("/h"));
+    let plan = ClaudeCode.plan(&machine, &found(Some(TRIED)));
+    let files: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|s| s.file.to_str().unwrap())
+        .collect();
+    assert_eq!(files, ["/h/.claude.json", "/h/.claude/settings.json"]);
+    assert!(plan.steps[0].consent.is_none() && plan.steps[1].consent.is_some());
+    let Edit::Json { value, .. } = &plan.steps[0].edit else {
+        panic!("{:?}", plan.steps[0]);
+    };
+    assert_eq!(value["command"], "/opt/ecorelay");
+    assert_eq!(value["args"], json!(["mcp"]));
+}
+
+#[test]
+fn a_version_without_an_inbox_gets_the_waiting_hook() {
+    let machine = machine(std::path::Path::new("/h"));
+    let hooks = |version| {
+        let plan = ClaudeCode.plan(&machine, &found(version));
+        let hook = |step: &&Step| matches!(&step.edit, Edit::JsonItem { ours, .. } if ours == HOOK);
+        plan.steps.iter().filter(hook).count()
+    };
+    assert_eq!(hooks(Some(Version(2, 1, 197))), EVENTS.len());
+    assert_eq!(hooks(Some(Version(2, 1, 224))), 0);
+    assert_eq!(hooks(None), 0);
+    let check = of_version(&found(Some(Version(2, 1, 197)))).unwrap();
+    assert!(check.message.contains("waiting hook"), "{check:?}");
+    assert_eq!(of_version(&found(Some(TRIED))), None);
+    assert!(of_version(&found(None)).is_some());
+}
+
+#[test]
+fn where_the_plugin_is_nothing_else_is_done() {
+    let home = tempfile::tempdir().unwrap();
+    let machine = machine(home.path());
+    let settings = settings_file(&machine);
+    std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    let write = |text: &str| std::fs::write(&settings, text).unwrap();
+    write(&json!({"enabledPlugins": {PLUGIN: true}}).to_string());
+    assert!(
+        ClaudeCode
+            .plan(&machine, &found(Some(TRIED)))
+            .steps
+            .is_empty()
+    );
+    assert_eq!(ClaudeCode.check(&machine, &found(Some(TRIED))), []);
+
+    let servers = json!({"mcpServers": {"ecorelay": {}}}).to_string();
+    std::fs::write(state_file(&machine), servers).unwrap();
+    let checks = ClaudeCode.check(&machine, &found(Some(TRIED)));
+    assert_eq!(checks[0].health, Health::Bad);
+
+    write(&json!({"enabledPlugins": {PLUGIN: false}}).to_string());
+    assert!(
+        !ClaudeCode
+            .plan(&machine, &found(Some(TRIED)))
+            .steps
+            .is_empty()
+    );
+}
+
+#[test]
+fn settings_that_hold_messages_back_are_told() {
+    for (settings, told) in [
+        (json!({}), None),
+        (
+            json!({"crossSessionInbound": "accept", "permissions": {"defaultMode": "bypassPermissions"}}),
+            None,
+        ),
+        (
+            json!({"permissions": {"defaultMode": "bypassPermissions"}}),
+            Some("bypass"),
+        ),
+        (json!({"crossSessionInbound": "hold"}), Some("held")),
+        (
+            json!({"crossSessionInbound": "refuse"}),
+            Some("no messages"),
+        ),
+        (
+            json!({"permissions": {"deny": ["Bash", "mcp__ecorelay__relay_send"]}}),
+            Some("denied"),
+        ),
+        (json!({"permissions": 7, "crossSessionInbound": []}), None),
+        (Value::Null, None),
+    ] {
+        let checks = hindrances(&settings, "settings.json");
+        let message = checks.first().map(|check| check.message.as_str());
+        match told {
+            None => assert_eq!(message, None, "{settings}"),
+            Some(words) => assert!(message.unwrap().contains(words), "{settings}: {message:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_moved_folder_holds_both_files() {
+    let mut machine = machine(std::path::Path::new("/h"));
+    machine.vars.insert("CLAUDE_CONFIG_DIR".into(), "/c".into());
+    assert_eq!(state_file(&machine), PathBuf::from("/c/.claude.json"));
+    assert_eq!(settings_file(&machine), PathBuf::from("/c/settings.json"));
+}
