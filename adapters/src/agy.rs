@@ -6,6 +6,7 @@
 
 pub mod session;
 
+use crate::hooks::{HookCall, HookFormat, id};
 use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
 use crate::{Machine, Version};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ const OLDEST: Version = Version(1, 0, 5);
 /// The newest version of which anything is known here.
 const NEWEST: Version = Version(1, 1, 26);
 /// The key of our hooks; nobody else's have it.
-const HOOKS: &str = "ecorelay";
+const HOOKS_KEY: &str = "ecorelay";
 
 /// Antigravity CLI.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl Setup for Agy {
                 ),
                 set(
                     machine.home.join(".gemini/config/hooks.json"),
-                    &[HOOKS],
+                    &[HOOKS_KEY],
                     json!({"PreInvocation": hooks, "Stop": hooks}),
                     "messages reach a session that is working",
                 ),
@@ -132,11 +133,37 @@ fn mcp_file(machine: &Machine) -> PathBuf {
     machine.home.join(".gemini/config/mcp_config.json")
 }
 
-/// Returns what a hook prints for an event: `text` is what the channel had for the session.
-/// `None` where the event cannot bring anything to the model.
-pub fn answer(event: &str, text: Option<&str>) -> Option<Value> {
-    match event {
+/// How its hooks speak.
+pub(crate) const HOOKS: HookFormat = HookFormat {
+    name: "agy",
+    agent: "antigravity-cli",
+    read,
+    answer,
+};
+
+/// What a hook is given does not name the event: it is known by what only that one has.
+fn read(input: &Value) -> HookCall {
+    let session = id(input, "conversationId");
+    let event = if session.is_none() {
+        ""
+    } else if input["invocationNum"].is_number() {
+        "PreInvocation"
+    } else if input["executionNum"].is_number() {
+        "Stop"
+    } else {
+        ""
+    };
+    HookCall {
+        event: event.to_owned(),
+        session,
+        takes: !event.is_empty(),
+    }
+}
+
+fn answer(call: &HookCall, text: Option<&str>, _machine: &Machine) -> Option<Value> {
+    match call.event.as_str() {
         "PreInvocation" => Some(json!({"injectSteps": [{"ephemeralMessage": text?}]})),
+        // Starts one more turn with the text.
         "Stop" => Some(json!({"decision": "continue", "reason": text?})),
         _ => None,
     }
@@ -172,16 +199,20 @@ mod tests {
 
     #[test]
     fn a_hook_answers_in_the_form_of_its_event() {
+        let said = |field: &str| {
+            let call = (HOOKS.read)(&json!({field: 0, "conversationId": "c-1"}));
+            assert_eq!(call.session.as_deref(), Some("c-1"));
+            (HOOKS.answer)(&call, Some("hi"), &Machine::default())
+        };
         assert_eq!(
-            answer("PreInvocation", Some("hi")),
+            said("invocationNum"),
             Some(json!({"injectSteps": [{"ephemeralMessage": "hi"}]}))
         );
         assert_eq!(
-            answer("Stop", Some("hi")),
+            said("executionNum"),
             Some(json!({"decision": "continue", "reason": "hi"}))
         );
-        assert_eq!(answer("Stop", None), None);
-        assert_eq!(answer("PostToolUse", Some("hi")), None);
+        assert_eq!(said("toolCall"), None);
     }
 
     #[test]

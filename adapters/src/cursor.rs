@@ -5,13 +5,14 @@
 //! documentation and public notes say, tried with a program of the tests that does the same.
 
 use crate::Machine;
+use crate::hooks::{HookCall, HookFormat, id};
 use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// With this a line begins that the waiting command prints: the pattern on which a background
 /// shell of Cursor starts a turn.
-pub const WAKE_MARK: &str = "ECORELAY_MSG";
+const WAKE_MARK: &str = "ECORELAY_MSG";
 /// Turns in a row that messages may start at the end of a turn.
 const LOOP_LIMIT: u32 = 10;
 /// When the hooks run. Only events that every known build has: one unknown name voids the whole
@@ -179,16 +180,42 @@ fn folder(machine: &Machine) -> PathBuf {
     machine.home.join(".cursor")
 }
 
-/// Returns what a hook prints for an event: `text` is what the channel had for the session,
-/// `wait` the command that the model is to start in the background. `None` where the event
-/// cannot bring anything to the model.
-pub fn answer(event: &str, text: Option<&str>, wait: &str) -> Option<Value> {
-    match event {
-        "sessionStart" => Some(json!({"additional_context": arm(wait)})),
+/// How its hooks speak.
+pub(crate) const HOOKS: HookFormat = HookFormat {
+    name: "cursor",
+    agent: "cursor-cli",
+    read,
+    answer,
+};
+
+fn read(input: &Value) -> HookCall {
+    let event = id(input, "hook_event_name").unwrap_or_default();
+    let takes = match event.as_str() {
+        "postToolUse" => true,
+        // A turn that its person has broken off is not gone on with.
+        "stop" => input["status"] == "completed",
+        _ => false,
+    };
+    HookCall {
+        session: id(input, "conversation_id"),
+        event,
+        takes,
+    }
+}
+
+fn answer(call: &HookCall, text: Option<&str>, machine: &Machine) -> Option<Value> {
+    match call.event.as_str() {
+        "sessionStart" => Some(json!({"additional_context": arm(&wait_command(machine))})),
         "postToolUse" => Some(json!({"additional_context": text?})),
-        "stop" => Some(json!({"followup_message": text?})),
+        // Submitted as if it had been typed, when the turn is over.
+        "stop" if call.takes => Some(json!({"followup_message": text?})),
         _ => None,
     }
+}
+
+/// Returns the command that waits for a message, as the model is to run it.
+fn wait_command(machine: &Machine) -> String {
+    machine.command_line(&["wait", "--mark", WAKE_MARK])
 }
 
 /// Returns the words that make a model start the waiting command.
@@ -227,20 +254,27 @@ mod tests {
 
     #[test]
     fn a_hook_answers_in_the_form_of_its_event() {
+        let said = |input: Value| {
+            let call = (HOOKS.read)(&input);
+            (HOOKS.answer)(&call, Some("hi"), &machine())
+        };
         assert_eq!(
-            answer("stop", Some("hi"), "w"),
+            said(json!({"hook_event_name": "stop", "status": "completed"})),
             Some(json!({"followup_message": "hi"}))
         );
         assert_eq!(
-            answer("postToolUse", Some("hi"), "w"),
+            said(json!({"hook_event_name": "stop", "status": "aborted"})),
+            None
+        );
+        assert_eq!(
+            said(json!({"hook_event_name": "postToolUse"})),
             Some(json!({"additional_context": "hi"}))
         );
-        assert_eq!(answer("stop", None, "w"), None);
-        assert_eq!(answer("beforeReadFile", Some("hi"), "w"), None);
-        let start = answer("sessionStart", Some("hi"), "/x wait").unwrap();
+        assert_eq!(said(json!({"hook_event_name": "beforeReadFile"})), None);
+        let start = said(json!({"hook_event_name": "sessionStart"})).unwrap();
         let words = start["additional_context"].as_str().unwrap();
-        assert!(words.contains("`/x wait`") && words.contains("^ECORELAY_MSG"));
-        assert!(!words.contains("hi;"));
+        assert!(words.contains("`/usr/bin/ecorelay wait --mark ECORELAY_MSG`"));
+        assert!(words.contains("pattern ^ECORELAY_MSG."), "{words}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 mod hook;
 
-pub use hook::{answer, wakes};
+pub(crate) use hook::HOOKS;
 
 use crate::settings;
 use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
@@ -172,7 +172,7 @@ fn hindrances(settings: &Value, file: &str) -> Vec<Check> {
             remedy: format!("Let it in there, in {file}."),
         });
     }
-    if !wakes(settings) {
+    if !hook::wakes(settings) {
         checks.push(doubtful(
             "An idle session is not woken: messages wait until it works again.".into(),
             "ecorelay install gemini, and answer yes to its question".into(),
@@ -200,13 +200,14 @@ fn folder(machine: &Machine) -> PathBuf {
 }
 
 /// Returns the user's settings file.
-pub fn settings_file(machine: &Machine) -> PathBuf {
+fn settings_file(machine: &Machine) -> PathBuf {
     folder(machine).join("settings.json")
 }
 
-/// Returns the command that waits for a message, as the model is to run it.
-pub fn wait_command(machine: &Machine) -> String {
-    machine.command_line(&["wait"])
+/// Returns the command that waits for a message, as the model is to run it. It only wakes the
+/// session; a hook of the turn that begins then brings the text.
+fn wait_command(machine: &Machine) -> String {
+    machine.command_line(&["wait", "--wake"])
 }
 
 /// Returns the rule that allows the waiting command, whole, and nothing else: another command

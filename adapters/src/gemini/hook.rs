@@ -1,37 +1,57 @@
-//! What Gemini CLI's hooks are answered.
+//! What Gemini CLI's hooks are given and what they print.
+//!
+//! A peer's text comes to the model only this way: as context of a hook it keeps its lines and
+//! is marked as such. The output of a background command, which wakes the session, would lose
+//! its line breaks, be cut at 5,000 characters and be called the user's steering (measured).
 
+use super::{settings_file, wait_command};
+use crate::hooks::{HookCall, HookFormat, id};
+use crate::{Machine, settings};
 use serde_json::{Value, json};
 
-/// Returns whether these settings let a background command that ends start a turn.
-pub fn wakes(settings: &Value) -> bool {
-    settings["tools"]["shell"]["backgroundCompletionBehavior"] == "inject"
-        && settings["experimental"]["modelSteering"] == true
+/// How its hooks speak.
+pub(crate) const HOOKS: HookFormat = HookFormat {
+    name: "gemini",
+    agent: "gemini-cli",
+    read,
+    answer,
+};
+
+fn read(input: &Value) -> HookCall {
+    let event = id(input, "hook_event_name").unwrap_or_default();
+    HookCall {
+        takes: matches!(event.as_str(), "BeforeAgent" | "AfterTool" | "AfterAgent"),
+        session: id(input, "session_id"),
+        event,
+    }
 }
 
-/// Returns what a hook prints: `text` is what the channel had for the session, `wait` the
-/// command that the model is to start in the background, where that wakes the session.
-/// `None` where the event cannot bring anything to the model.
-pub fn answer(event: &str, text: Option<&str>, wait: Option<&str>) -> Option<Value> {
-    match event {
+fn answer(call: &HookCall, text: Option<&str>, machine: &Machine) -> Option<Value> {
+    match call.event.as_str() {
+        // Starts one more turn with the text.
         "AfterAgent" => Some(json!({"decision": "deny", "reason": text?})),
-        "SessionStart" => context(event, &arm(wait?)),
-        "BeforeAgent" | "AfterTool" => context(event, text?),
+        "BeforeAgent" | "AfterTool" => Some(context(&call.event, text?)),
+        "SessionStart" => {
+            let settings = settings::read(&settings_file(machine))?;
+            wakes(&settings).then(|| context(&call.event, &arm(&wait_command(machine))))
+        }
         _ => None,
     }
 }
 
-/// Returns whether messages may be taken for this event: one that is not shown is lost.
-pub(crate) fn shows(event: &str) -> bool {
-    matches!(event, "BeforeAgent" | "AfterTool" | "AfterAgent")
+/// Returns whether these settings let a background command that ends start a turn.
+pub(super) fn wakes(settings: &Value) -> bool {
+    settings["tools"]["shell"]["backgroundCompletionBehavior"] == "inject"
+        && settings["experimental"]["modelSteering"] == true
 }
 
-fn context(event: &str, text: &str) -> Option<Value> {
-    Some(json!({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}))
+fn context(event: &str, text: &str) -> Value {
+    json!({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}})
 }
 
 /// Returns the words that make a model start the waiting command.
-fn arm(wait: &str) -> String {
+pub(super) fn arm(wait: &str) -> String {
     format!(
-        "[ecorelay] To be woken by messages of other sessions while this one is idle: in your first turn, call run_shell_command with command `{wait}` and is_background true, once. It ends when a message has come and shows it; then start it again in the same turn."
+        "[ecorelay] To be woken by messages of other sessions while this one is idle: in your first turn, call run_shell_command with command `{wait}` and is_background true, once. It ends when a message has come; then start it again in the same turn."
     )
 }

@@ -30,37 +30,52 @@ fn the_rule_allows_the_whole_command_and_no_more() {
     let rule = rule["rule"].as_array_of_tables().unwrap().get(0).unwrap();
     assert_eq!(
         rule["commandRegex"].as_str().unwrap(),
-        r#"'/opt/my tools/ecorelay' wait""#
+        r#"'/opt/my tools/ecorelay' wait \-\-wake""#
     );
     assert_eq!(rule["toolName"].as_str(), Some("run_shell_command"));
     let mut dotted = machine();
     dotted.program = "/opt/a.b+c/ecorelay".into();
-    assert!(policy(&dotted).contains(r"/opt/a\.b\+c/ecorelay wait"));
+    assert!(policy(&dotted).contains(r"/opt/a\.b\+c/ecorelay wait \-\-wake"));
+}
+
+#[test]
+fn a_session_is_told_how_it_is_woken_where_its_settings_allow_it() {
+    let home = tempfile::tempdir().unwrap();
+    let machine = Machine {
+        home: home.path().to_owned(),
+        ..machine()
+    };
+    let start = || {
+        let call = (HOOKS.read)(&json!({"hook_event_name": "SessionStart", "session_id": "s-1"}));
+        assert_eq!((call.takes, call.session.as_deref()), (false, Some("s-1")));
+        (HOOKS.answer)(&call, None, &machine)
+    };
+    assert_eq!(start(), None);
+    std::fs::create_dir(home.path().join(".gemini")).unwrap();
+    let text = r#"{"tools": {"shell": {"backgroundCompletionBehavior": "inject"}}, // yes
+        "experimental": {"modelSteering": true}}"#;
+    std::fs::write(settings_file(&machine), text).unwrap();
+    let said = start().unwrap();
+    let words = said["hookSpecificOutput"]["additionalContext"].as_str();
+    let command = "`'/opt/my tools/ecorelay' wait --wake` and is_background true";
+    assert!(words.unwrap().contains(command));
 }
 
 #[test]
 fn a_hook_answers_in_the_form_of_its_event() {
-    let context = |event: &str, text: &str| json!({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}});
+    let said = |event: &str| {
+        let call = (HOOKS.read)(&json!({"hook_event_name": event}));
+        (HOOKS.answer)(&call, Some("hi"), &machine())
+    };
     for event in ["BeforeAgent", "AfterTool"] {
-        assert_eq!(
-            answer(event, Some("hi"), Some("w")),
-            Some(context(event, "hi"))
-        );
-        assert_eq!(answer(event, None, Some("w")), None);
+        let context = json!({"hookEventName": event, "additionalContext": "hi"});
+        assert_eq!(said(event), Some(json!({"hookSpecificOutput": context})));
     }
     assert_eq!(
-        answer("AfterAgent", Some("hi"), None),
+        said("AfterAgent"),
         Some(json!({"decision": "deny", "reason": "hi"}))
     );
-    assert_eq!(answer("AfterAgent", None, None), None);
-    let start = answer("SessionStart", None, Some("/x wait")).unwrap();
-    let words = start["hookSpecificOutput"]["additionalContext"].as_str();
-    assert!(words.unwrap().contains("`/x wait` and is_background true"));
-    assert_eq!(answer("SessionStart", None, None), None);
-    assert_eq!(answer("PreCompress", Some("hi"), Some("w")), None);
-    for event in EVENTS {
-        assert_eq!(hook::shows(event), event != "SessionStart");
-    }
+    assert_eq!(said("PreCompress"), None);
 }
 
 #[test]
