@@ -11,12 +11,12 @@ pub(crate) struct Cli {
     pub(crate) name: &'static str,
     /// The version that the tests were written for.
     pub(crate) version: &'static str,
-    /// The program, below `.clis/`.
+    /// The program, below `.clis/`; a stand-in below `tests/`.
     program: &'static str,
 }
 
-/// Every assistant that can be installed without an account.
-static CLIS: [Cli; 7] = [
+/// Every assistant that can be installed without an account, and stand-ins for two that cannot.
+static CLIS: [Cli; 9] = [
     Cli {
         name: "claude",
         version: "2.1.330",
@@ -52,6 +52,16 @@ static CLIS: [Cli; 7] = [
         version: "0.86.2",
         program: "aider/bin/aider",
     },
+    Cli {
+        name: "agy",
+        version: "(a stand-in)",
+        program: "tests/support/fakes/agy.py",
+    },
+    Cli {
+        name: "cursor-agent",
+        version: "(a stand-in)",
+        program: "tests/support/fakes/cursor_agent.py",
+    },
 ];
 
 /// Returns the program of the assistant `name`: what `ECORELAY_TEST_CLI_<NAME>` says, else the one
@@ -62,9 +72,12 @@ static CLIS: [Cli; 7] = [
 pub(crate) fn find(test: &str, name: &str) -> Option<PathBuf> {
     let cli = CLIS.iter().find(|cli| cli.name == name);
     let cli = cli.expect("an assistant of the table");
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(".clis")
-        .join(cli.program);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let installed = if cli.program.starts_with("tests/") {
+        root.join(cli.program)
+    } else {
+        root.join(".clis").join(cli.program)
+    };
     let set = std::env::var_os(format!("ECORELAY_TEST_CLI_{}", name.to_ascii_uppercase()));
     let program = set.map_or(installed, PathBuf::from);
     let tmux = Command::new("tmux").arg("-V").output().is_ok();
