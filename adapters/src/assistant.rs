@@ -1,5 +1,6 @@
 //! The table of assistants. A new assistant is a new row; nothing else branches on its name.
 
+use crate::PushPath;
 use crate::generic::GENERIC;
 
 /// When a channel takes its name at the hub.
@@ -37,8 +38,10 @@ pub struct Assistant {
     pub registration: Registration,
     /// What it does with channel notifications.
     pub notifications: ChannelNotifications,
-    /// Its sessions may have an inbox socket (see [`crate::claude_code`]).
-    pub inbox_socket: bool,
+    /// The ways into its sessions, best first; which of them are there is seen at run time.
+    pub paths: &'static [PushPath],
+    /// One channel process may serve several of its sessions, told apart by their ids.
+    pub several_sessions: bool,
 }
 
 /// Every assistant known by name. Source: recorded `initialize` requests.
@@ -50,35 +53,40 @@ static ASSISTANTS: [Assistant; 6] = [
         // Codex starts an instance of a few milliseconds for every inventory of its servers.
         registration: Registration::AtFirstCall,
         notifications: ChannelNotifications::Ignored,
-        inbox_socket: false,
+        paths: &[PushPath::AppServer, PushPath::Queue],
+        several_sessions: true,
     },
     Assistant {
         id: "opencode",
         client_names: &["opencode"],
         registration: Registration::AtStart,
         notifications: ChannelNotifications::Ignored,
-        inbox_socket: false,
+        paths: &[PushPath::Plugin],
+        several_sessions: true,
     },
     Assistant {
         id: "copilot-cli",
         client_names: &["copilot-cli"],
         registration: Registration::AtStart,
         notifications: ChannelNotifications::Ignored,
-        inbox_socket: false,
+        paths: &[PushPath::Plugin],
+        several_sessions: false,
     },
     Assistant {
         id: "gemini-cli",
         client_names: &["gemini-cli-mcp-client"],
         registration: Registration::AtStart,
         notifications: ChannelNotifications::Ignored,
-        inbox_socket: false,
+        paths: &[PushPath::Wait, PushPath::Hook],
+        several_sessions: false,
     },
     Assistant {
         id: "cline",
         client_names: &["@cline/core"],
         registration: Registration::AtStart,
         notifications: ChannelNotifications::Ignored,
-        inbox_socket: false,
+        paths: &[PushPath::ClineHub, PushPath::Plugin],
+        several_sessions: false,
     },
 ];
 

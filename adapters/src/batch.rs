@@ -36,20 +36,34 @@ pub struct Parcel {
     pub text: String,
     /// The messages that stand in it.
     pub ids: Vec<String>,
+    /// One of them asks for attention.
+    pub urgent: bool,
+    /// What it was made of, to be put back.
+    parts: Vec<Part>,
+    left_out: LeftOut,
+}
+
+/// One message in a text.
+#[derive(Debug, PartialEq, Eq)]
+struct Part {
+    id: String,
+    text: String,
+    /// Of its body.
+    bytes: usize,
+    group: Option<String>,
+    urgent: bool,
 }
 
 /// Messages that wait to be written as one text.
 #[derive(Debug, Default)]
 pub struct Batch {
     last_write: Option<Instant>,
-    parts: Vec<String>,
-    ids: Vec<String>,
-    bytes: usize,
+    parts: Vec<Part>,
     left_out: LeftOut,
 }
 
 /// How many messages are only counted, by where they can be read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct LeftOut {
     inbox: usize,
     rooms: usize,
@@ -60,25 +74,30 @@ struct LeftOut {
 impl Batch {
     /// Takes a message into the next text.
     pub fn offer(&mut self, item: PushItem) -> Offer {
-        let (part, bytes) = part(&item);
-        if self.ids.len() >= ITEMS || (!self.ids.is_empty() && self.bytes + bytes > BODY_BYTES) {
+        let part = Part::of(&item);
+        let bytes: usize = self.parts.iter().map(|part| part.bytes).sum();
+        let full = self.parts.len() >= ITEMS || bytes + part.bytes > BODY_BYTES;
+        if full && !self.parts.is_empty() {
             self.left_out.add(&item);
             return Offer::Counted;
         }
-        self.bytes += bytes;
         self.parts.push(part);
-        self.ids.push(item.id);
         Offer::Waits
     }
 
     /// Returns whether the message stands in the next text.
     pub fn holds(&self, id: &str) -> bool {
-        self.ids.iter().any(|held| held == id)
+        self.parts.iter().any(|part| part.id == id)
+    }
+
+    /// Returns the messages that stand in the next text.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| part.id.as_str())
     }
 
     /// Returns when the next text is to be written, `None` when nothing waits.
     pub fn due(&self, now: Instant) -> Option<Instant> {
-        if self.ids.is_empty() {
+        if self.parts.is_empty() {
             return None;
         }
         Some(self.last_write.map_or(now, |last| (last + GATHER).max(now)))
@@ -89,14 +108,77 @@ impl Batch {
         if self.due(now)? > now {
             return None;
         }
-        let mut parts = std::mem::take(&mut self.parts);
-        parts.extend(std::mem::take(&mut self.left_out).line());
+        self.take_all(now)
+    }
+
+    /// Returns the next text, whenever the last one was written; `None` when nothing waits.
+    pub fn take_all(&mut self, now: Instant) -> Option<Parcel> {
+        if self.parts.is_empty() {
+            return None;
+        }
         self.last_write = Some(now);
-        self.bytes = 0;
+        let parts = std::mem::take(&mut self.parts);
+        let left_out = std::mem::take(&mut self.left_out);
+        let texts = parts.iter().map(|part| part.text.clone());
         Some(Parcel {
-            text: parts.join("\n\n"),
-            ids: std::mem::take(&mut self.ids),
+            text: texts
+                .chain(left_out.line())
+                .collect::<Vec<_>>()
+                .join("\n\n"),
+            ids: parts.iter().map(|part| part.id.clone()).collect(),
+            urgent: parts.iter().any(|part| part.urgent),
+            parts,
+            left_out,
         })
+    }
+
+    /// Puts back a text that was not taken, before what has come since; of all of it only as
+    /// much as one text holds stays, the rest is counted. Returns the messages that are only
+    /// counted now.
+    pub fn put_back(&mut self, parcel: Parcel) -> Vec<String> {
+        let since = std::mem::replace(&mut self.parts, parcel.parts);
+        self.left_out.add_all(parcel.left_out);
+        let mut counted = Vec::new();
+        let mut bytes: usize = self.parts.iter().map(|part| part.bytes).sum();
+        for part in since {
+            if self.parts.len() < ITEMS && bytes + part.bytes <= BODY_BYTES {
+                bytes += part.bytes;
+                self.parts.push(part);
+            } else {
+                self.left_out.add_at(part.group.as_deref());
+                counted.push(part.id);
+            }
+        }
+        counted
+    }
+
+    /// Forgets messages that were read in the inbox, which holds `remaining` more.
+    pub fn read(&mut self, ids: &[String], remaining: usize) {
+        self.parts.retain(|part| !ids.contains(&part.id));
+        self.left_out.inbox = self.left_out.inbox.min(remaining);
+    }
+
+    /// Forgets the messages of a group whose history was read.
+    pub fn read_group(&mut self, group: &str) {
+        self.parts
+            .retain(|part| part.group.as_deref() != Some(group));
+        self.left_out.groups.remove(group);
+    }
+}
+
+impl Part {
+    fn of(item: &PushItem) -> Self {
+        let (text, bytes) = part(item);
+        Self {
+            id: item.id.clone(),
+            text,
+            bytes,
+            group: item
+                .place
+                .clone()
+                .filter(|_| item.kind == MessageKind::Group),
+            urgent: item.meta.iter().any(|(key, _)| *key == "urgent"),
+        }
     }
 }
 
@@ -104,19 +186,38 @@ impl LeftOut {
     fn add(&mut self, item: &PushItem) {
         match (item.kind, &item.place) {
             (MessageKind::Room, _) => self.rooms += 1,
-            (MessageKind::Group, Some(group)) => {
-                if self.groups.len() < PLACES || self.groups.contains_key(group) {
-                    *self.groups.entry(group.clone()).or_default() += 1;
-                } else {
-                    self.other_groups += 1;
-                }
-            }
+            (MessageKind::Group, Some(group)) => self.add_to_group(group, 1),
             _ => self.inbox += 1,
         }
     }
 
+    /// Counts a message that stood in a text before.
+    fn add_at(&mut self, group: Option<&str>) {
+        match group {
+            Some(group) => self.add_to_group(group, 1),
+            None => self.inbox += 1,
+        }
+    }
+
+    fn add_to_group(&mut self, group: &str, count: usize) {
+        if self.groups.len() < PLACES || self.groups.contains_key(group) {
+            *self.groups.entry(group.to_owned()).or_default() += count;
+        } else {
+            self.other_groups += count;
+        }
+    }
+
+    fn add_all(&mut self, other: Self) {
+        self.inbox += other.inbox;
+        self.rooms += other.rooms;
+        self.other_groups += other.other_groups;
+        for (group, count) in other.groups {
+            self.add_to_group(&group, count);
+        }
+    }
+
     /// Returns the line that says what is not shown and where it is.
-    fn line(self) -> Option<String> {
+    fn line(&self) -> Option<String> {
         let mut words = Vec::new();
         if self.inbox > 0 {
             words.push(format!(
@@ -124,7 +225,7 @@ impl LeftOut {
                 self.inbox
             ));
         }
-        for (group, count) in self.groups {
+        for (group, count) in &self.groups {
             words.push(format!(
                 "{count} more in group {group}: call relay_group_history"
             ));
@@ -203,6 +304,7 @@ mod tests {
         assert_eq!(batch.due(soon), Some(start + GATHER));
         let second = batch.take(start + GATHER).unwrap();
         assert_eq!(second.ids, ["m-2", "m-3"]);
+        assert!(!second.urgent);
         assert!(second.text.contains("[ecorelay] message 2\n<<<peer-text"));
 
         batch.offer(item(4, "d"));
@@ -251,6 +353,66 @@ mod tests {
         assert!(parcel.text.ends_with(&format!(
             "… {rest} more characters; relay_inbox has the whole text"
         )));
+    }
+
+    #[test]
+    fn a_text_that_was_not_taken_comes_again_with_what_came_since() {
+        let (mut batch, now) = (Batch::default(), Instant::now());
+        for n in 0..ITEMS + 2 {
+            batch.offer(item(n, "x"));
+        }
+        let parcel = batch.take(now).unwrap();
+        let text = parcel.text.clone();
+        assert!(text.ends_with("and 2 more in your inbox: call relay_inbox"));
+        batch.offer(item(50, "y"));
+        assert_eq!(batch.put_back(parcel), ["m-50"]);
+        let again = batch.take_all(now).unwrap();
+        assert_eq!(again.ids.len(), ITEMS);
+        assert!(
+            again
+                .text
+                .ends_with("and 3 more in your inbox: call relay_inbox")
+        );
+    }
+
+    #[test]
+    fn what_was_read_is_not_shown_any_more() {
+        let (mut batch, now) = (Batch::default(), Instant::now());
+        for n in 0..ITEMS + 2 {
+            batch.offer(item(n, "x"));
+        }
+        let ids: Vec<String> = (0..ITEMS - 1).map(|n| format!("m-{n}")).collect();
+        batch.read(&ids, 1);
+        let parcel = batch.take(now).unwrap();
+        assert_eq!(parcel.ids, [format!("m-{}", ITEMS - 1)]);
+        assert!(
+            parcel
+                .text
+                .ends_with("and 1 more in your inbox: call relay_inbox")
+        );
+
+        let of_group = |n| PushItem {
+            kind: MessageKind::Group,
+            place: Some("ops".into()),
+            ..item(n, "x")
+        };
+        for n in 0..ITEMS + 2 {
+            batch.offer(of_group(n));
+        }
+        batch.read_group("ops");
+        assert_eq!(batch.due(now), None);
+        assert_eq!(batch.left_out, LeftOut::default());
+    }
+
+    #[test]
+    fn a_text_with_an_urgent_message_is_urgent() {
+        let (mut batch, now) = (Batch::default(), Instant::now());
+        batch.offer(item(1, "x"));
+        batch.offer(PushItem {
+            meta: vec![("urgent", "true".into())],
+            ..item(2, "x")
+        });
+        assert!(batch.take(now).unwrap().urgent);
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod setup;
 pub(crate) use setup::ClaudeCode;
 
 use crate::Version;
-use crate::{Assistant, ChannelNotifications, Registration, Surroundings};
+use crate::{Assistant, ChannelNotifications, PushPath, Registration, Surroundings};
 use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -31,7 +31,8 @@ pub(crate) const CLAUDE_CODE: Assistant = Assistant {
     notifications: ChannelNotifications::MayBeDropped {
         detail: "Claude Code shows channel notifications only in sessions started with channels",
     },
-    inbox_socket: true,
+    paths: &[PushPath::InboxSocket, PushPath::Wait, PushPath::Channel],
+    several_sessions: false,
 };
 
 /// What a session says of itself in `sessions/<pid>.json`.

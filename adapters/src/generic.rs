@@ -1,6 +1,6 @@
 //! Clients that nobody knows by name.
 
-use crate::{Assistant, ChannelNotifications, Registration};
+use crate::{Assistant, ChannelNotifications, PushPath, Registration};
 
 /// The row of a client without a row: it is taken at its word that it shows notifications,
 /// because only a client made for them would start a channel without being in the table.
@@ -9,5 +9,6 @@ pub(crate) static GENERIC: Assistant = Assistant {
     client_names: &[],
     registration: Registration::AtStart,
     notifications: ChannelNotifications::Shown,
-    inbox_socket: true,
+    paths: &[PushPath::InboxSocket, PushPath::Channel],
+    several_sessions: false,
 };

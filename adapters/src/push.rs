@@ -1,8 +1,9 @@
-//! Which way a push goes: one path per session, never two.
+//! Which ways a push can go, and which of them a session has, best first.
 
 use crate::claude_code::SessionFile;
-use crate::{Assistant, ChannelNotifications, Surroundings};
+use crate::{Assistant, Surroundings};
 use ecorelay_protocol::{MessageKind, fence};
+use std::fmt;
 use std::str::FromStr;
 
 /// One message to push into a session.
@@ -30,24 +31,69 @@ impl PushItem {
 }
 
 /// How messages get into a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PushPath {
     /// The session's own inbox socket (Claude Code).
     InboxSocket,
     /// `notifications/claude/channel` over MCP.
     Channel,
+    /// A plugin in the assistant's process that is attached to the channel.
+    Plugin,
+    /// A hook that the assistant runs while it works, and that asks the channel.
+    Hook,
+    /// A background command of the session that waits for one message and ends.
+    Wait,
+    /// The terminal in which the assistant was started (`ecorelay run`).
+    Terminal,
+    /// The assistant's app-server (Codex).
+    AppServer,
+    /// The assistant's own queue of messages for a session (Codex).
+    Queue,
+    /// The hub of all sessions of the assistant (Cline).
+    ClineHub,
+    /// The command with which the assistant is told something (Antigravity).
+    AgentApi,
     /// No way: messages wait in the inbox.
     None,
 }
 
+/// Every path with its name.
+const NAMES: [(PushPath, &str); 11] = [
+    (PushPath::InboxSocket, "inbox-socket"),
+    (PushPath::Channel, "channel"),
+    (PushPath::Plugin, "plugin"),
+    (PushPath::Hook, "hook"),
+    (PushPath::Wait, "wait"),
+    (PushPath::Terminal, "terminal"),
+    (PushPath::AppServer, "app-server"),
+    (PushPath::Queue, "queue"),
+    (PushPath::ClineHub, "cline-hub"),
+    (PushPath::AgentApi, "agentapi"),
+    (PushPath::None, "none"),
+];
+
+/// What may attach to any session, best first, where its assistant's row does not say so.
+const ATTACHING: [PushPath; 3] = [PushPath::Plugin, PushPath::Terminal, PushPath::Wait];
+
 impl PushPath {
     /// Returns the path as it is told to the hub and written in settings.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InboxSocket => "inbox-socket",
-            Self::Channel => "channel",
-            Self::None => "none",
-        }
+        let named = NAMES.iter().find(|(path, _)| *path == self);
+        named.map_or("none", |(_, name)| name)
+    }
+
+    /// Returns whether it is there only while something is attached to the channel.
+    pub fn is_attached(self) -> bool {
+        matches!(
+            self,
+            Self::Plugin | Self::Hook | Self::Wait | Self::Terminal
+        )
+    }
+}
+
+impl fmt::Display for PushPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -63,41 +109,66 @@ pub enum PushChoice {
 
 /// A push path that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no push path: it is auto, inbox-socket, channel or none")]
+#[error("\"{0}\" is no push path: it is auto, {names}", names = NAMES.map(|(_, name)| name).join(", "))]
 pub struct PushChoiceError(String);
 
 impl FromStr for PushChoice {
     type Err = PushChoiceError;
     fn from_str(text: &str) -> Result<Self, PushChoiceError> {
-        match text.trim() {
-            "auto" | "" => Ok(Self::Auto),
-            "inbox-socket" => Ok(Self::Only(PushPath::InboxSocket)),
-            "channel" => Ok(Self::Only(PushPath::Channel)),
-            "none" => Ok(Self::Only(PushPath::None)),
-            other => Err(PushChoiceError(other.chars().take(64).collect())),
+        let text = text.trim();
+        if matches!(text, "auto" | "") {
+            return Ok(Self::Auto);
+        }
+        let named = NAMES.iter().find(|(_, name)| *name == text);
+        named
+            .map(|(path, _)| Self::Only(*path))
+            .ok_or_else(|| PushChoiceError(text.chars().take(64).collect()))
+    }
+}
+
+impl fmt::Display for PushChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Only(path) => path.fmt(f),
         }
     }
 }
 
 impl PushChoice {
-    /// Returns the one path of a session of `assistant`.
-    pub fn path(self, assistant: &Assistant, around: &Surroundings) -> PushPath {
-        let inbox_socket = || {
-            assistant.inbox_socket
-                && (around.inbox_socket.is_some()
-                    // Without the variable, only a client known to have such a socket is asked for it.
-                    || (!assistant.is_generic()
-                        && SessionFile::read(around).inbox_socket.is_some()))
-        };
-        match self {
-            Self::Only(path) => path,
-            Self::Auto if inbox_socket() => PushPath::InboxSocket,
-            Self::Auto if assistant.notifications == ChannelNotifications::Ignored => {
-                PushPath::None
-            }
-            Self::Auto => PushPath::Channel,
+    /// Returns the paths of a session of `assistant`, best first: those of its row that these
+    /// surroundings allow, and what may attach to any session. Never empty.
+    pub fn paths(self, assistant: &Assistant, around: &Surroundings) -> Vec<PushPath> {
+        if let Self::Only(path) = self {
+            return vec![path];
         }
+        let has_socket = has_inbox_socket(assistant, around);
+        let mut paths: Vec<PushPath> = Vec::new();
+        for path in assistant.paths {
+            match path {
+                PushPath::InboxSocket if !has_socket => {}
+                // One of the two and never both: the socket is the better one.
+                PushPath::Channel if has_socket => {}
+                path => paths.push(*path),
+            }
+        }
+        // Who attaches says what became of a message; a notification may be dropped unseen.
+        let before = paths.iter().position(|path| *path == PushPath::Channel);
+        let at = before.unwrap_or(paths.len());
+        for path in ATTACHING.into_iter().rev() {
+            if !paths.contains(&path) {
+                paths.insert(at, path);
+            }
+        }
+        paths
     }
+}
+
+fn has_inbox_socket(assistant: &Assistant, around: &Surroundings) -> bool {
+    assistant.paths.contains(&PushPath::InboxSocket)
+        && (around.inbox_socket.is_some()
+            // Without the variable, only a client known to have such a socket is asked for it.
+            || (!assistant.is_generic() && SessionFile::read(around).inbox_socket.is_some()))
 }
 
 #[cfg(test)]
@@ -105,35 +176,65 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
 
-    fn path(choice: &str, client: &str, socket: bool) -> PushPath {
+    fn paths(choice: &str, client: &str, socket: bool) -> Vec<PushPath> {
         let around = Surroundings {
             inbox_socket: socket.then(|| "/tmp/s".into()),
             ..Surroundings::default()
         };
         let choice: PushChoice = choice.parse().unwrap();
-        choice.path(Assistant::of_client(client), &around)
+        choice.paths(Assistant::of_client(client), &around)
+    }
+
+    fn path(choice: &str, client: &str, socket: bool) -> PushPath {
+        paths(choice, client, socket)[0]
     }
 
     #[test]
     fn auto_takes_the_inbox_socket_where_there_is_one() {
-        assert_eq!(path("auto", "claude-code", true), PushPath::InboxSocket);
-        assert_eq!(path("auto", "claude-code", false), PushPath::Channel);
-        assert_eq!(path("auto", "somebody", true), PushPath::InboxSocket);
-        assert_eq!(path("auto", "somebody", false), PushPath::Channel);
+        for client in ["claude-code", "somebody"] {
+            let with = paths("auto", client, true);
+            assert_eq!(with[0], PushPath::InboxSocket);
+            assert!(!with.contains(&PushPath::Channel), "one of the two");
+            let without = paths("auto", client, false);
+            assert_eq!(without.last(), Some(&PushPath::Channel));
+            assert!(!without.contains(&PushPath::InboxSocket));
+        }
+    }
+
+    #[test]
+    fn what_is_attached_comes_before_what_may_be_dropped() {
+        let claude = paths("auto", "claude-code", false);
+        let at = |path| claude.iter().position(|p| *p == path);
+        assert!(at(PushPath::Plugin) < at(PushPath::Channel));
+        assert!(at(PushPath::Wait) < at(PushPath::Channel));
     }
 
     #[test]
     fn a_client_without_notifications_gets_none_even_inside_another_session() {
-        assert_eq!(path("auto", "codex-mcp-client", true), PushPath::None);
-        assert_eq!(path("auto", "opencode", false), PushPath::None);
+        for client in ["codex-mcp-client", "opencode", "copilot-cli"] {
+            let paths = paths("auto", client, true);
+            assert!(!paths.contains(&PushPath::Channel), "{client}");
+            assert!(!paths.contains(&PushPath::InboxSocket), "{client}");
+        }
     }
 
     #[test]
     fn a_set_path_wins() {
         assert_eq!(path("channel", "claude-code", true), PushPath::Channel);
-        assert_eq!(path("none", "claude-code", true), PushPath::None);
+        assert_eq!(paths("none", "claude-code", true), [PushPath::None]);
         assert_eq!(path("inbox-socket", "x", false), PushPath::InboxSocket);
         let error = "both".parse::<PushChoice>().unwrap_err().to_string();
         assert!(error.contains("inbox-socket"), "{error}");
+    }
+
+    #[test]
+    fn every_path_is_read_as_it_is_written() {
+        for (path, name) in NAMES {
+            assert_eq!(path.as_str(), name);
+            let choice: PushChoice = name.parse().unwrap();
+            assert_eq!(choice, PushChoice::Only(path));
+            assert_eq!(choice.to_string(), name);
+        }
+        assert_eq!(PushChoice::Auto.to_string(), "auto");
     }
 }

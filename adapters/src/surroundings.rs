@@ -4,6 +4,14 @@
 use std::fmt;
 use std::path::PathBuf;
 
+/// Variables in which assistants name the session to its MCP servers: Copilot CLI, Antigravity,
+/// Cursor CLI.
+const SESSION_VARS: [&str; 3] = [
+    "COPILOT_AGENT_SESSION_ID",
+    "ANTIGRAVITY_CONVERSATION_ID",
+    "CURSOR_CONVERSATION_ID",
+];
+
 /// The parts of the environment that matter to a channel.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Surroundings {
@@ -19,6 +27,8 @@ pub struct Surroundings {
     pub claude_dirs: Vec<PathBuf>,
     /// Codex's folder: `CODEX_HOME`, else `~/.codex`.
     pub codex_home: Option<PathBuf>,
+    /// The assistant's own id of the session, where it tells its MCP servers.
+    pub session_id: Option<String>,
     /// Process id of the client that started this channel; 0 where it is not known.
     pub parent: u32,
     /// The session's working directory.
@@ -41,6 +51,7 @@ impl Surroundings {
             inbox_token: text("CLAUDE_CODE_MESSAGING_TOKEN"),
             claude_dirs: config.into_iter().chain(claude).collect(),
             codex_home: set("CODEX_HOME").map(PathBuf::from).or_else(codex),
+            session_id: SESSION_VARS.iter().find_map(|name| text(name)),
             parent,
             cwd: std::env::current_dir().unwrap_or_default(),
         }
@@ -57,6 +68,7 @@ impl fmt::Debug for Surroundings {
             .field("inbox_token", &self.inbox_token.as_ref().map(|_| "…"))
             .field("claude_dirs", &self.claude_dirs)
             .field("codex_home", &self.codex_home)
+            .field("session_id", &self.session_id)
             .field("parent", &self.parent)
             .field("cwd", &self.cwd)
             .finish()

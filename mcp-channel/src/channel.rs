@@ -1,18 +1,17 @@
 //! The channel as a whole: puts the parts together and ends when its client does.
 
+use crate::attach;
 use crate::client::StartHub;
-use crate::link;
 use crate::name;
 use crate::platform;
-use crate::pusher::{ARRIVALS, Arrival, Pusher};
 use crate::server::Server;
+use crate::sessions::{Recipe, Sessions};
 use crate::stdio::LineTransport;
 use ecorelay_adapters::{PushChoice, Surroundings};
 use ecorelay_config::DataDir;
 use std::io::{self, Read, Write};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
 /// How long answers that are nearly done may take when the client has closed its end. The
 /// whole process is to be gone within 100 ms.
@@ -93,29 +92,30 @@ pub async fn serve(
 ) -> io::Result<()> {
     let (transport, ended) = LineTransport::new(reader, writer)?;
     let around = options.around;
-    let (arrival_tx, arrivals) = mpsc::channel(ARRIVALS);
     let resolved = name::resolve(&around);
     let (choice, push_problem) = push_choice(options.push, &around);
-    for notice in [resolved.notice, push_problem].into_iter().flatten() {
-        warn(&notice);
-        // Two notices fit in any case.
-        let _ = arrival_tx.try_send(Arrival::Notice(notice));
+    let notices: Vec<String> = [resolved.notice, push_problem]
+        .into_iter()
+        .flatten()
+        .collect();
+    for notice in &notices {
+        warn(notice);
     }
-    let (link, tie) = link::link(
-        resolved.name,
-        options.dir,
-        options.start,
-        around.cwd.clone(),
-        arrival_tx,
-    );
     let (ready_tx, ready) = watch::channel(None);
-    let pusher = Pusher::new(link.clone(), around.clone());
-    let server = Server::new(link.clone(), ready_tx);
-    // Tasks, so that what the hub answers first is also dealt with first.
-    let mut background = JoinSet::new();
-    background.spawn(tie.run());
-    background.spawn(pusher.run(choice, arrivals, ready));
-    background.spawn(name::follow(around, link));
+    let recipe = Recipe {
+        dir: options.dir,
+        start: options.start,
+        around,
+        choice,
+        ready,
+    };
+    let dir = recipe.dir.clone().ok();
+    let around = recipe.around.clone();
+    let (sessions, mut background) = Sessions::new(recipe, resolved.name, notices);
+    background.spawn(name::follow(around.clone(), sessions.first().link.clone()));
+    background.spawn(sessions.clone().sweep());
+    background.spawn(attach::listen(dir, around.parent, sessions.clone()));
+    let server = Server::new(sessions, ready_tx);
     let service = rmcp::service::serve_directly(server, transport, None);
     let served = async {
         ended.notified().await;

@@ -5,11 +5,14 @@
 //! client does, whatever happens to the hub.
 //!
 //! Types to know: [`run`] and [`ChannelOptions`] (the program), [`serve`] (the same over any
-//! two streams), [`WrappedSession`] (the session of a program without MCP), and [`client`] (the hub's client, which the command line uses as well).
-//! Inside, `server` answers the assistant, `link` holds the tie to the hub, `pusher` brings
-//! messages in, `tools` is the table of tools.
+//! two streams), [`WrappedSession`] (the session of a program without MCP), and [`client`] (the
+//! hub's client, which the command line uses as well).
+//! Inside, `server` answers the assistant, `sessions` has the peers that this process is,
+//! `link` holds a tie to the hub, `push` brings messages in, [`attach`] lets plugins, hooks and
+//! waiters take them, `tools` is the table of tools.
 
 mod args;
+pub mod attach;
 mod channel;
 pub mod client;
 mod content;
@@ -20,10 +23,11 @@ mod link;
 mod listing;
 mod name;
 mod platform;
-mod pusher;
+mod push;
 mod remembered;
 mod results;
 mod server;
+mod sessions;
 mod stdio;
 mod tools;
 mod wrapped;

@@ -6,7 +6,7 @@
 
 use crate::client::{ClientError, HubClient, Pushes, StartHub};
 use crate::git;
-use crate::pusher::Arrival;
+use crate::push::pusher::Arrival;
 use crate::tools::Retry;
 use ecorelay_config::DataDir;
 use ecorelay_protocol::limits::{BRANCH_CHARS, CWD_CHARS, ROOMS};
@@ -56,6 +56,8 @@ pub(crate) struct Identity {
     pub(crate) name: String,
     /// Which assistant it is.
     pub(crate) agent: String,
+    /// What it does: idle, busy; empty where nobody says.
+    state: String,
     rooms: BTreeSet<String>,
 }
 
@@ -94,6 +96,7 @@ pub(crate) fn link(
     let identity = watch::Sender::new(Identity {
         name,
         agent: String::new(),
+        state: String::new(),
         rooms: BTreeSet::new(),
     });
     let nudge = Arc::new(Notify::new());
@@ -129,6 +132,20 @@ impl Link {
     /// Says which assistant this is; peers see it from the next registration on.
     pub(crate) fn set_agent(&self, agent: &str) {
         self.identity.send_modify(|id| id.agent = agent.to_owned());
+    }
+
+    /// Says what the session does: peers see it.
+    pub(crate) async fn set_state(&self, state: &str) {
+        let changed = self.identity.send_if_modified(|id| {
+            let changed = id.state != state;
+            if changed {
+                id.state = state.to_owned();
+            }
+            changed
+        });
+        if changed {
+            self.tell(&json!({"type": "state", "state": state})).await;
+        }
     }
 
     /// Takes another name: at the hub if this session is registered, else when it registers.
@@ -336,6 +353,7 @@ impl Tie {
             "git_branch": shortened(&git::branch(&self.cwd).unwrap_or_default(), BRANCH_CHARS),
             "protocol_version": PROTOCOL_V6,
             "agent": identity.agent,
+            "state": identity.state,
             "suffix": true,
             "session_key": self.session_key,
         });

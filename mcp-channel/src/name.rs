@@ -70,9 +70,13 @@ pub(crate) async fn follow(around: Surroundings, link: Link) {
 
 /// Returns the assistant's name for the session, as a valid name.
 fn of_session(around: &Surroundings) -> Option<String> {
-    let name = SessionFile::read(around).name?;
-    let valid = Name::parse(&name, "").ok().map(|name| name.to_string());
-    valid.or_else(|| slug(&name))
+    of_title(&SessionFile::read(around).name?)
+}
+
+/// Returns what an assistant calls a session, as a valid name.
+pub(crate) fn of_title(title: &str) -> Option<String> {
+    let valid = Name::parse(title, "").ok().map(|name| name.to_string());
+    valid.or_else(|| slug(title))
 }
 
 fn by_other_means(around: &Surroundings) -> String {
@@ -89,7 +93,7 @@ fn plain(name: &str) -> Resolved {
     }
 }
 
-fn slug(text: &str) -> Option<String> {
+pub(crate) fn slug(text: &str) -> Option<String> {
     let slug = Name::slug(text, "");
     (!slug.is_empty()).then_some(slug)
 }

@@ -12,15 +12,20 @@ pub(crate) fn same_user(stream: &interprocess::local_socket::tokio::Stream) -> b
     {
         use interprocess::local_socket::traits::StreamCommon as _;
         let other = stream.peer_creds().ok().and_then(|creds| creds.euid());
-        // SAFETY: geteuid takes nothing, changes nothing and cannot fail.
-        let own = unsafe { libc::geteuid() };
-        other.is_none_or(|other| other == own)
+        other.is_none_or(|other| other == user_id())
     }
     #[cfg(not(unix))]
     {
         let _ = stream;
         true
     }
+}
+
+/// Returns the user that this process acts as.
+#[cfg(unix)]
+pub(crate) fn user_id() -> u32 {
+    // SAFETY: geteuid takes nothing, changes nothing and cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 /// Returns the id of the process that listens where `stream` is connected to, where the platform

@@ -3,12 +3,12 @@
 //! Nothing here waits for the hub but a tool call, so a client's start is never slowed down.
 
 use crate::args;
-use crate::inbox::Inbox;
-use crate::link::Link;
-use crate::pusher::Ready;
+use crate::push::Ready;
+use crate::push::pusher::Event;
 use crate::results::{Success, failure};
+use crate::sessions::{Session, Sessions};
 use crate::tools::{INSTRUCTIONS, Retry, TOOLS, Tool};
-use ecorelay_adapters::{Assistant, Registration};
+use ecorelay_adapters::Assistant;
 use ecorelay_protocol::{ErrorCode, Refusal};
 use rmcp::ErrorData;
 use rmcp::handler::server::ServerHandler;
@@ -22,8 +22,8 @@ use rmcp::model::{
 use rmcp::service::{NotificationContext, RequestContext, RoleServer};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use std::sync::OnceLock;
-use tokio::sync::{Mutex, watch};
+use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The MCP revisions spoken here, oldest first. Newer ones have no way to send a notification
 /// unasked, so they are no use to a channel.
@@ -35,46 +35,46 @@ const VERSIONS: &[ProtocolVersion] = &[
 /// Names the capability by which clients recognise a channel.
 const CHANNEL_CAPABILITY: &str = "claude/channel";
 
+/// The argument with which a plugin says which session calls; taken out before the arguments
+/// are checked.
+const SESSION_ARGUMENT: &str = "_ecorelay_session";
+/// The key of a call's `_meta` with which a client says it (Codex).
+const SESSION_META: &str = "threadId";
+/// Longest id of a session, in characters; nobody makes longer ones.
+const SESSION_ID_CHARS: usize = 256;
+
 /// The service rmcp runs.
 pub(crate) struct Server {
-    link: Link,
-    /// Tells the pusher that the client may be sent to.
+    sessions: Arc<Sessions>,
+    /// Tells the pushers that the client may be sent to.
     ready: watch::Sender<Option<Ready>>,
-    client: OnceLock<&'static Assistant>,
-    /// Held for the whole of a fetch, so that two at once do not show a message twice.
-    inbox: Mutex<Inbox>,
 }
 
 impl Server {
-    pub(crate) fn new(link: Link, ready: watch::Sender<Option<Ready>>) -> Self {
-        Self {
-            link,
-            ready,
-            client: OnceLock::new(),
-            inbox: Mutex::new(Inbox::default()),
-        }
+    pub(crate) fn new(sessions: Arc<Sessions>, ready: watch::Sender<Option<Ready>>) -> Self {
+        Self { sessions, ready }
     }
 
-    fn assistant(&self) -> &'static Assistant {
-        self.client
-            .get()
-            .copied()
-            .unwrap_or_else(|| Assistant::of_client(""))
-    }
-
-    async fn call(&self, name: &str, given: Map<String, Value>) -> CallToolResult {
-        match self.try_call(name, given).await {
+    async fn call(&self, name: &str, session: Option<&str>, given: JsonObject) -> CallToolResult {
+        match self.try_call(name, session, given).await {
             Ok(success) => success.into_result(),
             Err(refusal) => failure(&refusal),
         }
     }
 
-    async fn try_call(&self, name: &str, given: Map<String, Value>) -> Result<Success, Refusal> {
+    async fn try_call(
+        &self,
+        name: &str,
+        session: Option<&str>,
+        given: JsonObject,
+    ) -> Result<Success, Refusal> {
         let tool = Tool::named(name).ok_or_else(|| {
             Refusal::bad_args("There is no tool of this name here; tools/list has them all.")
         })?;
         let mut line = args::check(tool, given)?;
-        self.link.want();
+        let session = self.sessions.of(session)?;
+        let link = &session.link;
+        link.want();
         line.insert("type".into(), tool.line.into());
         if tool.retry == Retry::WithMessageId {
             line.insert(
@@ -85,27 +85,59 @@ impl Server {
         }
         let line = Value::Object(line);
         if tool.line == "inbox" {
-            return self.inbox.lock().await.fetch(&self.link, line).await;
+            let success = session.inbox.lock().await.fetch(link, line).await?;
+            note_read(&session, &success);
+            return Ok(success);
         }
-        let answer = self.link.call(&line, tool.retry).await?;
+        let answer = link.call(&line, tool.retry).await?;
         if let Some(name) = line["new_name"].as_str() {
-            self.link.renamed(name);
+            link.renamed(name);
             let name = name.to_owned();
             return Ok(Success::Renamed { ok: true, name });
         }
         let room = line["room"].as_str().unwrap_or_default();
         match tool.line {
-            "join_room" => self.link.joined(room),
-            "leave_room" => self.link.left(room),
+            "join_room" => link.joined(room),
+            "leave_room" => link.left(room),
+            "group_history" => {
+                let group = line["group"].as_str().unwrap_or_default().to_owned();
+                session.tell_pusher(Event::ReadGroup(group));
+            }
             _ => {}
         }
-        Success::of(answer, &self.link.name()).ok_or_else(|| {
+        Success::of(answer, &link.name()).ok_or_else(|| {
             Refusal::new(
                 ErrorCode::Unexpected,
                 "The hub gave an answer of another kind; it may be of another version: `ecorelay node restart`.",
             )
         })
     }
+}
+
+/// What the model has read needs no push any more.
+fn note_read(session: &Session, success: &Success) {
+    if let Success::Inbox {
+        messages,
+        remaining,
+    } = success
+    {
+        session.tell_pusher(Event::Read {
+            ids: messages.iter().map(|m| m.msg_id.clone()).collect(),
+            remaining: *remaining,
+        });
+    }
+}
+
+/// Returns the session that calls, and the arguments without it.
+fn split_session(
+    mut given: Map<String, Value>,
+    meta: &Map<String, Value>,
+) -> (Option<String>, Map<String, Value>) {
+    let argument = given.remove(SESSION_ARGUMENT);
+    let id = argument.as_ref().or_else(|| meta.get(SESSION_META));
+    let id = id.and_then(Value::as_str).map(str::trim);
+    let usable = |id: &&str| !id.is_empty() && id.chars().count() <= SESSION_ID_CHARS;
+    (id.filter(usable).map(str::to_owned), given)
 }
 
 fn no_such_method<T>(method: &'static str) -> Result<T, ErrorData> {
@@ -135,8 +167,8 @@ impl ServerHandler for Server {
     ) -> Result<InitializeResult, ErrorData> {
         let result = self.negotiate_initialize(&request)?;
         let name = request.client_info.name.clone();
-        let assistant = *self.client.get_or_init(|| Assistant::of_client(&name));
-        self.link.set_agent(assistant.agent(&name));
+        let assistant = Assistant::of_client(&name);
+        self.sessions.set_client(assistant, assistant.agent(&name));
         // What was agreed on counts, not what was asked for.
         request.protocol_version = result.protocol_version.clone();
         context.peer.set_peer_info(request);
@@ -144,14 +176,11 @@ impl ServerHandler for Server {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let assistant = self.assistant();
         self.ready.send_replace(Some(Ready {
             peer: context.peer,
-            assistant,
+            assistant: self.sessions.assistant(),
         }));
-        if assistant.registration == Registration::AtStart {
-            self.link.want();
-        }
+        self.sessions.started();
     }
 
     async fn list_tools(
@@ -166,10 +195,12 @@ impl ServerHandler for Server {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let given = request.arguments.unwrap_or_default();
-        Ok(self.call(&request.name, given).await.into())
+        let (session, given) = split_session(given, &context.meta);
+        let result = self.call(&request.name, session.as_deref(), given).await;
+        Ok(result.into())
     }
 
     async fn list_prompts(

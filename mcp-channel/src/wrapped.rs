@@ -9,7 +9,7 @@ use crate::client::StartHub;
 use crate::content;
 use crate::link::{self, Link};
 use crate::name;
-use crate::pusher::{ARRIVALS, Arrival};
+use crate::push::pusher::{ARRIVALS, Arrival};
 use crate::remembered::Remembered;
 use crate::tools::Retry;
 use ecorelay_adapters::{Batch, Offer, Parcel, PushItem, Surroundings};

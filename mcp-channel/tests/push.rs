@@ -105,14 +105,14 @@ fn where_notifications_may_be_dropped_the_hub_is_not_told_that_they_arrived() {
 fn a_client_without_notifications_is_sent_none() {
     let dir = tempfile::tempdir().unwrap();
     let hub = FakeHub::start(dir.path());
-    let mut client = Client::initialized(options(dir.path()), "codex-mcp-client");
+    let mut client = Client::initialized(options(dir.path()), "opencode");
     let call = client.begin_tool("relay_rooms", json!({}));
     let mut asked = hub.asked_for("list_rooms");
     asked.push(&message("m-1", "x"));
     let pushed = hub.asked_for("pushed").line;
     assert_eq!(
         (&pushed["result"], &pushed["path"]),
-        (&json!("refused"), &json!("none"))
+        (&json!("refused"), &json!("plugin"))
     );
     asked.answer(json!({"type": "rooms_list", "rooms": []}));
     client.tool_answer(call);
