@@ -5,7 +5,7 @@
 //! process finds around it), [`PushChoice`] and [`PushPath`] (which way a push goes),
 //! [`PushItem`] (one message to push) and [`Batch`] (many messages in one text); for setting
 //! assistants up: [`Setup`] (what an adapter knows), [`Machine`] (what is on a machine) and
-//! [`Plan`] (what is to be changed).
+//! [`Plan`] (what is to be changed), [`Installer`] (changes it).
 
 pub mod agy;
 mod assistant;
@@ -27,5 +27,8 @@ pub use assistant::{Assistant, ChannelNotifications, Registration};
 pub use batch::{Batch, Offer, Parcel};
 pub use machine::{Machine, Version};
 pub use push::{PushChoice, PushChoiceError, PushItem, PushPath};
-pub use setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step, setup_of, setups};
+pub use setup::{
+    Abilities, Check, Edit, FileChange, Found, Health, Installer, Plan, Setup, SetupError, Step,
+    setup_of, setups,
+};
 pub use surroundings::Surroundings;

@@ -1,7 +1,20 @@
-//! Setting an assistant up: what an adapter knows of it, as data. Nothing here changes a file;
-//! the engine does, from a [`Plan`].
+//! Setting an assistant up: what an adapter knows of it, as data. An adapter changes no file; an
+//! [`Installer`] does, from its [`Plan`].
+
+mod edit;
+mod error;
+mod file;
+mod installer;
+mod json;
+mod record;
+mod text;
+mod toml;
+
+pub use error::SetupError;
+pub use installer::{FileChange, Installer};
 
 use crate::machine::{Machine, Version};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -39,7 +52,8 @@ pub struct Step {
 }
 
 /// A change that can be made twice with the effect of once, and be taken back.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Edit {
     /// Sets the value at a path of keys in a JSON file, comments allowed; objects on the way are
     /// made.
