@@ -1,8 +1,8 @@
 //! The arguments. Each command's own arguments stand in its file under `commands/`.
 
 use crate::commands::{
-    broadcast, completions, connect, group, hubs, import, inbox, invite, join, mcp, node, pair,
-    rendezvous, reply, room, run, send, up, watch, why,
+    broadcast, completions, connect, group, hubs, import, inbox, install, invite, join, mcp, node,
+    pair, rendezvous, reply, room, run, send, uninstall, up, watch, why,
 };
 use crate::error::CliError;
 use crate::output::Output;
@@ -89,6 +89,10 @@ pub(crate) enum Command {
     Why(why::WhyArgs),
     /// Find out what does not work and how to mend it
     Doctor,
+    /// Set up the assistants that are on this machine
+    Install(install::InstallArgs),
+    /// Take back what `install` did
+    Uninstall(uninstall::UninstallArgs),
     /// Take over the mailboxes and groups of an EcoRelay 0.8–1.0 data directory
     Import(import::ImportArgs),
     /// Print a completion script for a shell

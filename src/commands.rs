@@ -8,6 +8,7 @@ pub(crate) mod group;
 pub(crate) mod hubs;
 pub(crate) mod import;
 pub(crate) mod inbox;
+pub(crate) mod install;
 pub(crate) mod invite;
 pub(crate) mod join;
 mod lasting;
@@ -27,6 +28,7 @@ pub(crate) mod room;
 pub(crate) mod run;
 pub(crate) mod send;
 mod typed;
+pub(crate) mod uninstall;
 pub(crate) mod up;
 pub(crate) mod watch;
 pub(crate) mod why;
@@ -47,6 +49,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
         Command::Completions(args) => completions::run(&args)?,
+        Command::Install(args) => install::run(args, &Context::new(&cli.global)?)?,
+        Command::Uninstall(args) => uninstall::run(args, &Context::new(&cli.global)?)?,
         Command::Mcp(args) => return mcp::run(&args, &cli.global),
         Command::Run(args) => return run::run(args, &cli.global),
         // The daemon has threads and a run time of its own.
@@ -83,7 +87,11 @@ async fn ask(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Why(args) => why::run(args, context).await,
         Command::Doctor => doctor::run(context).await,
         Command::Import(args) => import::run(args, context).await,
-        Command::Mcp(_) | Command::Run(_) | Command::Completions(_) => {
+        Command::Mcp(_)
+        | Command::Run(_)
+        | Command::Completions(_)
+        | Command::Install(_)
+        | Command::Uninstall(_) => {
             Err(CliError::failed("This command asks no hub."))
         }
     }

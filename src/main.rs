@@ -2,6 +2,7 @@
 //! it ended. What it prints is made in [`view`], what it asks goes through [`hub`].
 
 mod args;
+mod assistants;
 mod claude_code;
 mod commands;
 mod context;

@@ -2,12 +2,14 @@
 //! which [`crate::output::Output`] drops where they are not wanted. Nothing here prints or asks.
 
 pub(crate) mod address;
+pub(crate) mod diff;
 pub(crate) mod document;
 pub(crate) mod hubs;
 pub(crate) mod live;
 pub(crate) mod message;
 pub(crate) mod pairing;
 pub(crate) mod servers;
+pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod style;
 pub(crate) mod table;

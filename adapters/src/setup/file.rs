@@ -70,6 +70,22 @@ pub(super) fn missing_folders(file: &Path) -> Vec<PathBuf> {
     missing
 }
 
+/// As [`write`], with the folders on the way the owner's alone.
+pub(super) fn write_private(file: &Path, bytes: &[u8]) -> Result<(), SetupError> {
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    make_private(folder).map_err(|source| SetupError::io("make", folder, source))?;
+    write(file, bytes)
+}
+
+/// Makes a folder that is its owner's alone; one that is there keeps its mode.
+pub(super) fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
 /// Replaces a file's content whole or not at all; makes the folders on the way. A new file is
 /// its owner's alone.
 pub(super) fn write(file: &Path, bytes: &[u8]) -> Result<(), SetupError> {

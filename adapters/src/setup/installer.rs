@@ -67,7 +67,7 @@ impl Installer {
         let files = record.assistants.entry(id.to_owned()).or_default();
         for work in &works {
             if let Some((place, bytes)) = &work.keep {
-                file::write(&self.root.join(place), bytes)?;
+                file::write_private(&self.root.join(place), bytes)?;
             }
             files.retain(|changed| changed.file != work.change.file);
             files.extend(work.record.clone());
@@ -127,7 +127,11 @@ impl Installer {
     }
 
     fn works(&self, record: &Record, id: &str, plan: &Plan) -> Result<Vec<Work>, SetupError> {
-        let known = record.assistants.get(id).map(Vec::as_slice).unwrap_or_default();
+        let known = record
+            .assistants
+            .get(id)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let mut files: Vec<&Path> = Vec::new();
         let planned = plan.steps.iter().map(|step| step.file.as_path());
         for file in planned.chain(known.iter().map(|changed| changed.file.as_path())) {
@@ -152,7 +156,10 @@ impl Installer {
     ) -> Result<Option<Work>, SetupError> {
         let fault = |e: EditError| SetupError::broken(file, e.line, e.message);
         let before = file::read(file)?;
-        let mut text = before.as_deref().map(|bytes| as_text(file, bytes)).transpose()?;
+        let mut text = before
+            .as_deref()
+            .map(|bytes| as_text(file, bytes))
+            .transpose()?;
         let steps: Vec<_> = plan.steps.iter().filter(|step| step.file == file).collect();
         let original = known.map(|known| self.original(known));
         if let (Some(known), Some(original)) = (known, &original) {
@@ -296,7 +303,10 @@ impl Installer {
     ) -> Result<(), SetupError> {
         let whole = known.iter().find(|known| {
             known.file == change.file
-                && known.edits.iter().any(|edit| matches!(edit, Edit::File { .. }))
+                && known
+                    .edits
+                    .iter()
+                    .any(|edit| matches!(edit, Edit::File { .. }))
         });
         let Some((known, before)) = whole.zip(change.before.as_deref()) else {
             return Ok(());
@@ -304,9 +314,13 @@ impl Installer {
         if known.after == digest(before) {
             return Ok(());
         }
-        let name = change.file.file_name().unwrap_or_default().to_string_lossy();
+        let name = change
+            .file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         let place = Path::new("backups/changed").join(format!("{id}-{name}"));
-        file::write(&self.root.join(place), before)
+        file::write_private(&self.root.join(place), before)
     }
 
     fn original(&self, known: &Changed) -> Kept {
@@ -326,12 +340,12 @@ impl Installer {
     fn lock(&self) -> Result<std::fs::File, SetupError> {
         let path = self.root.join("installed.lock");
         let fault = |source| SetupError::io("open", &path, source);
-        let mut folder = std::fs::DirBuilder::new();
-        folder.recursive(true);
+        file::make_private(&self.root).map_err(fault)?;
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false);
         #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
-        folder.create(&self.root).map_err(fault)?;
-        let file = std::fs::File::create(&path).map_err(fault)?;
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(fault)?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(SetupError::Busy),
@@ -408,7 +422,9 @@ fn carry_out(change: &FileChange) -> Result<(), SetupError> {
 
 fn as_text(file: &Path, bytes: &[u8]) -> Result<String, SetupError> {
     String::from_utf8(bytes.to_owned()).map_err(|e| {
-        let head = bytes.get(..e.utf8_error().valid_up_to()).unwrap_or_default();
+        let head = bytes
+            .get(..e.utf8_error().valid_up_to())
+            .unwrap_or_default();
         let line = head.iter().filter(|b| **b == b'\n').count() + 1;
         SetupError::broken(file, Some(line), "it is not UTF-8 text")
     })

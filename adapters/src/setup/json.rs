@@ -132,7 +132,9 @@ pub(super) fn unset_item(
             None => element.remove(),
         }
     }
-    let had_array = original.as_ref().is_some_and(|root| find(root, at).is_some());
+    let had_array = original
+        .as_ref()
+        .is_some_and(|root| find(root, at).is_some());
     if original.is_some() && !had_array && array.elements().is_empty() {
         if let Some(there) = find(&root, at) {
             there.remove();

@@ -76,7 +76,7 @@ impl Record {
         let mut bytes = serde_json::to_vec_pretty(self)
             .map_err(|e| SetupError::io("write", &path, std::io::Error::other(e)))?;
         bytes.push(b'\n');
-        file::write(&path, &bytes)
+        file::write_private(&path, &bytes)
     }
 
     /// Returns what was done to a file for an assistant.

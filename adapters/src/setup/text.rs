@@ -78,6 +78,9 @@ mod tests {
     #[test]
     fn a_last_line_without_an_end_stays_so() {
         let (form, text) = Form::split("a\r\nb");
-        assert_eq!(form.join(&text, "a\nx\nb"), "a\r\nx\nb".replace("x\n", "x\r\n").replace("\r\r", "\r"));
+        assert_eq!(
+            form.join(&text, "a\nx\nb"),
+            "a\r\nx\nb".replace("x\n", "x\r\n").replace("\r\r", "\r")
+        );
     }
 }

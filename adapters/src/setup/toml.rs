@@ -14,7 +14,10 @@ pub(super) fn set(text: &str, at: &[String], value: &Value) -> Result<String, Ed
     check_way(&document, at)?;
     let wanted = with(to_json(document.as_item()), at, value.clone());
     // A table of its own goes to the end: nobody's comments stand between its lines then.
-    let candidates = [appended(text, &document, at, value), edited(document, at, value)];
+    let candidates = [
+        appended(text, &document, at, value),
+        edited(document, at, value),
+    ];
     for candidate in candidates.into_iter().flatten() {
         if parse(&candidate).is_ok_and(|now| to_json(now.as_item()) == wanted) {
             return Ok(candidate);
@@ -22,7 +25,10 @@ pub(super) fn set(text: &str, at: &[String], value: &Value) -> Result<String, Ed
     }
     Err(EditError {
         line: None,
-        message: format!("\"{}\" cannot be set without changing other lines", at.join(".")),
+        message: format!(
+            "\"{}\" cannot be set without changing other lines",
+            at.join(".")
+        ),
     })
 }
 
@@ -226,7 +232,11 @@ fn remove(document: &mut DocumentMut, at: &[String]) {
     let Some(Item::Table(gone)) = gone else {
         return;
     };
-    let comments = gone.decor().prefix().and_then(|p| p.as_str()).unwrap_or_default();
+    let comments = gone
+        .decor()
+        .prefix()
+        .and_then(|p| p.as_str())
+        .unwrap_or_default();
     if !comments.contains('#') {
         return;
     }
@@ -234,7 +244,11 @@ fn remove(document: &mut DocumentMut, at: &[String]) {
     let position = gone.position();
     match next_table(document.as_table_mut(), position) {
         Some(next) => {
-            let own = next.decor().prefix().and_then(|p| p.as_str()).unwrap_or("\n");
+            let own = next
+                .decor()
+                .prefix()
+                .and_then(|p| p.as_str())
+                .unwrap_or("\n");
             let both = format!("{comments}{own}");
             next.decor_mut().set_prefix(both);
         }
@@ -251,7 +265,9 @@ fn next_table(root: &mut Table, after: Option<isize>) -> Option<&mut Table> {
     fn nearest(table: &Table, after: isize) -> Option<isize> {
         let below = table.iter().filter_map(|(_, item)| match item {
             Item::Table(table) => {
-                let own = table.position().filter(|at| *at > after && !table.is_implicit());
+                let own = table
+                    .position()
+                    .filter(|at| *at > after && !table.is_implicit());
                 own.into_iter().chain(nearest(table, after)).min()
             }
             Item::ArrayOfTables(tables) => tables
