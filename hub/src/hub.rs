@@ -517,7 +517,7 @@ impl Hub {
             Request::Connect { address } => self.connect_to(t, caller, &address),
             Request::Hub { hub, change } => self.change_hub(t, caller, &hub, change),
             Request::Pair { code } => self.pair(t, caller, code.as_deref()),
-            Request::PairAnswer { leave } => self.pair_answer(t, caller, leave),
+            Request::PairAnswer { choice } => self.pair_answer(t, caller, choice),
             Request::Rendezvous { address, add } => {
                 self.change_rendezvous(t, caller, &address, add)
             }

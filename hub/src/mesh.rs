@@ -26,7 +26,7 @@ mod view;
 pub use events::{
     DialFailure, LinkId, LinkPath, MeshEffect, MeshInput, MeshPeers, PunchOutcome, ServerState,
 };
-pub(crate) use making::NewPlace;
+pub(crate) use making::{Along, NewPlace};
 pub(crate) use membership::Roster;
 pub(crate) use publications::Publishing;
 pub(crate) use receipts::AskedWhy;

@@ -12,6 +12,7 @@ mod events;
 mod giving;
 mod joining;
 mod lingering;
+mod merging;
 mod renewal;
 mod servers;
 mod taking;

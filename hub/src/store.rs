@@ -202,6 +202,8 @@ pub struct MeshRow {
     pub rekey: Option<Signed>,
     /// The keys before it, newest first; at most [`ecorelay_protocol::limits::FORMER_KEYS`].
     pub former_keys: Vec<Psk>,
+    /// The first hubs of the meshes with which this hub came into this one.
+    pub merged: Vec<PeerId>,
     /// Since when this hub's [`MeshRow::hub_id`] is its name, in ms.
     pub since: u64,
     /// This hub's human name, as it is bound to its key.

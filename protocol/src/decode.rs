@@ -7,7 +7,7 @@ use crate::limits::{self, ID_CHARS, LABEL_CHARS, TEXT_BYTES, TEXT_UTF16};
 use crate::request::{
     GroupRequest, HubChange, HubPolicy, Incoming, Register, Request, Scope, SendMessage,
 };
-use crate::{ErrorCode, PushResult, Refusal};
+use crate::{ErrorCode, MeshChoice, PushResult, Refusal};
 use serde_json::{Map, Value};
 
 /// Returns the request in one line, or the refusal with the `req_id` where one could be read.
@@ -209,7 +209,8 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
             code: f.optional_string("code")?,
         },
         "pair_answer" => Request::PairAnswer {
-            leave: f.flag("leave")?.unwrap_or_default(),
+            choice: MeshChoice::named(&f.string("choice")?)
+                .ok_or_else(|| Refusal::bad_args("\"choice\" is stay, leave or merge."))?,
         },
         "hub" => Request::Hub {
             hub: f.string("hub")?,

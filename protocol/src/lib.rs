@@ -39,7 +39,7 @@ pub use message::{
     DeliveryState, GroupEntry, GroupEntryType, MessageKind, MessageTrace, PushResult, SendStatus,
     TraceStep,
 };
-pub use pair_step::PairStep;
+pub use pair_step::{MeshChoice, PairStep};
 pub use peer_id::PeerId;
 pub use psk::Psk;
 pub use request::{

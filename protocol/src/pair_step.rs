@@ -26,14 +26,16 @@ pub enum PairStep {
         /// Its PeerId.
         peer_id: String,
     },
-    /// Both belong to meshes with other hubs in them: is this hub to leave its own?
+    /// Both belong to meshes with other hubs in them; [`MeshChoice`] answers.
     Question {
         /// The other hub's human name.
         hub_id: String,
         /// The other hubs of its mesh.
         theirs: Vec<String>,
-        /// The other hubs of this hub's mesh, which it would leave.
+        /// The other hubs of this hub's mesh.
         ours: Vec<String>,
+        /// Names that stand in both: while there are any, the meshes cannot be merged.
+        both: Vec<String>,
     },
     /// A rendezvous server does not take part.
     Trouble {
@@ -50,6 +52,8 @@ pub enum PairStep {
         created: bool,
         /// The hubs of the mesh now, this one included.
         hubs: usize,
+        /// Hubs that come along with the other one, by their own names; not counted in `hubs`.
+        brings: Vec<String>,
     },
     /// Not paired, and nothing is left behind; or, with `unreachable` and a message that says so,
     /// the other hub went away when only it could say whether it is done.
@@ -59,4 +63,29 @@ pub enum PairStep {
         /// What was wrong and what to do.
         message: String,
     },
+}
+
+/// What a person decides when both hubs belong to meshes with other hubs in them: a hub is in one
+/// mesh at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeshChoice {
+    /// Nothing is changed.
+    Stay,
+    /// This hub alone leaves its mesh and comes into the other.
+    Leave,
+    /// This hub comes into the other mesh, and the hubs of its own come along.
+    Merge,
+}
+
+impl MeshChoice {
+    /// Returns the choice of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "stay" => Some(Self::Stay),
+            "leave" => Some(Self::Leave),
+            "merge" => Some(Self::Merge),
+            _ => None,
+        }
+    }
 }

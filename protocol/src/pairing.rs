@@ -156,6 +156,9 @@ pub struct Standing {
     pub others: Vec<HubId>,
     /// How many there are.
     pub count: usize,
+    /// The other hubs of the mesh it leaves that come along, for people: at most 32 of them.
+    #[serde(default)]
+    pub brings: Vec<HubId>,
     /// Its clock, in ms since 1970.
     pub now: u64,
 }
@@ -183,6 +186,10 @@ pub struct Bundle {
     pub hubs: Vec<(PeerId, Vec<String>)>,
     /// The rendezvous servers of the mesh: multiaddrs with `/p2p/…`.
     pub rendezvous: Vec<String>,
+    /// The first hubs of meshes that were merged into this one, as far as the giver came along
+    /// with them: their members may come along as well.
+    #[serde(default)]
+    pub merged: Vec<PeerId>,
 }
 
 /// A ticket that is out, as the hubs of the mesh tell each other, so that each can admit who

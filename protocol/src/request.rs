@@ -3,7 +3,7 @@
 //! [`crate::decode_request`] makes these from lines. Source: facts of the reference protocol,
 //! section 2.
 
-use crate::PushResult;
+use crate::{MeshChoice, PushResult};
 use serde::{Deserialize, Serialize};
 
 /// One request with the id its answer carries.
@@ -153,8 +153,8 @@ pub enum Request {
     },
     /// Version "6", command line: answers [`crate::PairStep::Question`].
     PairAnswer {
-        /// Leave this hub's mesh and join the other's.
-        leave: bool,
+        /// What becomes of this hub's mesh.
+        choice: MeshChoice,
     },
     /// Version "6", command line: change what this hub holds of another hub.
     Hub {

@@ -18,7 +18,7 @@ use crate::view::style::{GOOD, paint};
 use crate::view::text::one_line;
 use crate::view::time::now_ms;
 use clap::Args;
-use ecorelay_protocol::{HubLine, PairStep};
+use ecorelay_protocol::{HubLine, MeshChoice, PairStep};
 use outcome::Outcome;
 use screen::Screen;
 use serde_json::{Value, json};
@@ -47,8 +47,11 @@ pub(crate) struct PairArgs {
     #[arg(long, value_name = "ADDR")]
     rendezvous: Option<String>,
     /// If both hubs belong to a mesh with other hubs: leave that of this one without asking
-    #[arg(long)]
+    #[arg(long, conflicts_with = "yes_merge")]
     yes_leave: bool,
+    /// If both hubs belong to a mesh with other hubs: make one mesh of both without asking
+    #[arg(long)]
+    yes_merge: bool,
 }
 
 pub(crate) async fn run(args: PairArgs, context: &Context) -> Result<(), CliError> {
@@ -77,7 +80,11 @@ pub(crate) async fn run(args: PairArgs, context: &Context) -> Result<(), CliErro
     let ended = Talk {
         hub: &mut hub,
         screen: &mut screen,
-        yes_leave: args.yes_leave,
+        given: match (args.yes_merge, args.yes_leave) {
+            (true, _) => Some(MeshChoice::Merge),
+            (_, true) => Some(MeshChoice::Leave),
+            _ => None,
+        },
         requests: JoinSet::new(),
         question: None,
         expires: None,
@@ -104,7 +111,8 @@ fn request(code: Option<&str>) -> Value {
 struct Talk<'a> {
     hub: &'a mut Hub,
     screen: &'a mut Screen,
-    yes_leave: bool,
+    /// What the arguments say becomes of this hub's mesh.
+    given: Option<MeshChoice>,
     /// Waits for refusals: of the first request (`true`), or of a later one.
     requests: JoinSet<(bool, Option<CliError>)>,
     /// A question of the hub that is before the person: the refusal, should it be answered so.
@@ -184,18 +192,21 @@ impl Talk<'_> {
                 hub_id,
                 theirs,
                 ours,
-            } => self.question(&two_meshes(&hub_id, &theirs, &ours)),
+                both,
+            } => self.question(&two_meshes(&hub_id, &theirs, &ours, &both)),
             PairStep::Paired {
                 hub_id,
                 peer_id,
                 created,
                 hubs,
+                brings,
             } => {
                 return Some(Outcome::Paired(outcome::Met {
                     hub_id,
                     peer_id,
                     created,
                     hubs,
+                    brings,
                 }));
             }
             PairStep::Failed { code, message } => {
@@ -212,40 +223,51 @@ impl Talk<'_> {
         None
     }
 
-    /// Asks the person whether this hub leaves its mesh, where there is one to ask.
+    /// Asks the person what becomes of this hub's mesh, where there is one to ask.
     fn question(&mut self, why: &str) {
         self.expires = None;
-        if self.yes_leave {
+        if let Some(choice) = self.given {
             self.screen.say(why);
-            self.screen.say("It leaves its mesh (--yes-leave).");
-            return self.answer(true);
+            self.screen.say(match choice {
+                MeshChoice::Merge => "The meshes are merged (--yes-merge).",
+                _ => "It leaves its mesh (--yes-leave).",
+            });
+            return self.answer(choice);
         }
         if self.screen.asks() && std::io::stdin().is_terminal() {
             self.question = Some(String::new());
-            self.screen
-                .ask(why, "Leave this hub's mesh and join theirs? [y/N]");
+            self.screen.ask(why, "merge, leave or no? [merge/leave/NO]");
             return;
         }
         self.question = Some(format!(
-            "{} Whether it does, you say with `--yes-leave`; nobody can be asked here.",
+            "{} Which it is, you say with `--yes-merge` or `--yes-leave`; nobody can be asked here.",
             ecorelay_protocol::visible(&anstream::adapter::strip_str(why).to_string())
                 .replace('\n', " ")
         ));
-        self.answer(false);
+        self.answer(MeshChoice::Stay);
     }
 
-    fn answer(&mut self, leave: bool) {
-        self.begin(json!({"type": "pair_answer", "leave": leave}), false);
+    fn answer(&mut self, choice: MeshChoice) {
+        self.begin(json!({"type": "pair_answer", "choice": choice}), false);
     }
 
     fn typed(&mut self, line: &str) {
         if self.question.is_some() {
-            let yes = matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes");
-            self.question = (!yes).then(|| {
-                "You answered no: this hub stays in its mesh. To pair all the same, answer yes, or let the other hub leave its mesh."
+            let choice = match line.trim().to_ascii_lowercase().as_str() {
+                "m" | "merge" => MeshChoice::Merge,
+                "l" | "leave" => MeshChoice::Leave,
+                "" | "n" | "no" => MeshChoice::Stay,
+                _ => {
+                    self.screen
+                        .note("Type merge, leave or no, and press Enter.");
+                    return;
+                }
+            };
+            self.question = (choice == MeshChoice::Stay).then(|| {
+                "You answered no: this hub stays in its mesh. To pair all the same, answer merge or leave, or let the other hub leave its mesh."
                     .to_owned()
             });
-            return self.answer(yes);
+            return self.answer(choice);
         }
         match code::check(line) {
             Ok(code) => {

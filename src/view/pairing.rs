@@ -164,13 +164,33 @@ pub(crate) fn window(code: &str, seconds: u64) -> String {
     )
 }
 
-/// Returns why a person is asked whether this hub leaves its mesh, without the question.
-pub(crate) fn two_meshes(hub_id: &str, theirs: &[String], ours: &[String]) -> String {
+/// Returns why a person is asked what becomes of this hub's mesh, without the question. Names
+/// that stand in `both` keep the meshes from being merged.
+pub(crate) fn two_meshes(
+    hub_id: &str,
+    theirs: &[String],
+    ours: &[String],
+    both: &[String],
+) -> String {
     let (hub, theirs, ours) = (one_line(hub_id), named(theirs), named(ours));
+    let merge = if both.is_empty() {
+        format!(
+            "  merge  both meshes become one: {ours} come along, those that are off when they are\n         \
+             back; all of them reach each other."
+        )
+    } else {
+        format!(
+            "  merge  is not possible while a hub of each mesh is called {}: set another hub_id in\n         \
+             config.toml of one of them first, then: ecorelay node restart",
+            named(both)
+        )
+    };
     format!(
         "{} belongs to a mesh with {theirs}; this hub belongs to another, with {ours}.\n\
-         A hub is in one mesh. If this one leaves its own, it joins theirs: its sessions, mail and\n\
-         groups stay here, but it no longer reaches {ours}, and what waits for them is not sent.",
+         A hub is in one mesh at a time:\n{merge}\n  \
+         leave  only this hub moves: its sessions, mail and groups stay here, but it no longer\n         \
+         reaches {ours}, and what waits for them is not sent.\n  \
+         no     nothing changes.",
         paint(BOLD, hub),
     )
 }
@@ -194,6 +214,8 @@ pub(crate) struct Paired {
     pub(crate) created: bool,
     /// The hubs of the mesh now, this one included.
     pub(crate) hubs: usize,
+    /// Hubs that come along with the other one.
+    pub(crate) brings: Vec<String>,
     /// How the hubs are linked; empty while they are not.
     pub(crate) link: String,
     /// A session there, `name@hub`, where one is known.
@@ -203,7 +225,12 @@ pub(crate) struct Paired {
 /// Returns the result, and what it means.
 pub(crate) fn paired(paired: &Paired) -> String {
     let hub = one_line(&paired.hub_id);
-    let mesh = if paired.created || paired.hubs <= 2 {
+    let mesh = if !paired.brings.is_empty() {
+        format!(
+            "The two meshes become one: {} come along with {hub}.",
+            named(&paired.brings)
+        )
+    } else if paired.created || paired.hubs <= 2 {
         "The two hubs are a mesh.".to_owned()
     } else {
         format!(
@@ -302,6 +329,7 @@ mod tests {
             hub_id: "laptop".into(),
             created: true,
             hubs: 2,
+            brings: Vec::new(),
             link: "direct, 0.4 ms".into(),
             example: Some("api@laptop".into()),
         };
@@ -331,7 +359,10 @@ mod tests {
     #[test]
     fn both_meshes_are_named_before_one_is_left() {
         let many: Vec<String> = (0..8).map(|n| format!("h{n}")).collect();
-        let text = plain(&two_meshes("desk", &["nas".into()], &many));
+        let text = plain(&two_meshes("desk", &["nas".into()], &many, &[]));
+        assert!(text.contains("both meshes become one"), "{text}");
+        let clash = plain(&two_meshes("desk", &["nas".into()], &many, &["nas".into()]));
+        assert!(clash.contains("is called nas"), "{clash}");
         assert!(text.contains("desk belongs to a mesh with nas;"), "{text}");
         assert!(text.contains("h4 and 3 more"), "{text}");
     }

@@ -20,6 +20,19 @@ pub(crate) struct NewPlace {
     pub(crate) roster: Vec<(Admission, Signed)>,
     /// Where hubs of the mesh listen.
     pub(crate) hints: Vec<(PeerId, Vec<String>)>,
+    /// What stays of the mesh before, whose other hubs come along.
+    pub(crate) along: Option<Along>,
+}
+
+/// What stays of a mesh that was merged into another.
+#[derive(Default)]
+pub(crate) struct Along {
+    /// Its first hub, and those of the meshes that were merged before.
+    pub(crate) merged: Vec<PeerId>,
+    /// Its keys, newest first: under them the hubs that come later look for those that came.
+    pub(crate) keys: Vec<Psk>,
+    /// Where its hubs listen.
+    pub(crate) hints: Vec<(PeerId, Vec<String>)>,
 }
 
 impl Hub {
@@ -29,7 +42,7 @@ impl Hub {
         let own = self.mesh.key.clone().filter(|_| self.mesh.row.is_none());
         let psk = own.unwrap_or_else(|| Psk::new(secret));
         let me = self.keys.peer_id().clone();
-        self.set_mesh(t, me.clone(), (psk, 0, None), Vec::new())?;
+        self.set_mesh(t, me.clone(), (psk, 0, None), Vec::new(), None)?;
         let admission = Admission {
             root: me.clone(),
             subject: me,
@@ -48,8 +61,12 @@ impl Hub {
         t: &mut Turn<'_, impl Store>,
         root: PeerId,
         (psk, generation, rekey): (Psk, u64, Option<Signed>),
-        hints: Vec<(PeerId, Vec<String>)>,
+        mut hints: Vec<(PeerId, Vec<String>)>,
+        along: Option<Along>,
     ) -> Done {
+        let mut along = along.unwrap_or_default();
+        hints.append(&mut along.hints);
+        along.keys.truncate(limits::FORMER_KEYS);
         let row = MeshRow {
             root: root.clone(),
             psk: psk.clone(),
@@ -59,8 +76,9 @@ impl Hub {
             addresses: Vec::new(),
             generation,
             rekey,
-            former_keys: Vec::new(),
+            former_keys: along.keys,
             hints,
+            merged: along.merged,
         };
         self.write(t, Write::ClearRoster)?;
         self.mesh.roster = Roster::load(Some(&root), &[]);
@@ -79,7 +97,7 @@ impl Hub {
         if !same {
             self.drop_links(t);
             let key = (place.psk, place.generation, place.rekey.clone());
-            self.set_mesh(t, place.root, key, place.hints)?;
+            self.set_mesh(t, place.root, key, place.hints, place.along)?;
         }
         self.put_roster(t, place.roster)?;
         if !same {

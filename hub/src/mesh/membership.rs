@@ -169,7 +169,7 @@ impl Roster {
     }
 
     /// Returns how many hubs are known, revoked ones included.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.known.len()
     }
 

@@ -8,7 +8,7 @@ use crate::hub::{Done, Turn, refuse};
 use crate::{ConnId, Hub, Store};
 use ecorelay_protocol::link::{Admission, Signed};
 use ecorelay_protocol::pairing::{Method, PairingCode as Why, PairingRefuse, Standing, Word};
-use ecorelay_protocol::{Bytes, CborError, ErrorCode, HubId, PairStep, PeerId};
+use ecorelay_protocol::{Bytes, CborError, ErrorCode, HubId, MeshChoice, PairStep, PeerId};
 
 /// Conversations at a time.
 const ATTEMPTS: usize = 8;
@@ -42,6 +42,8 @@ pub(super) struct Attempt {
     pub(super) created: bool,
     /// The first hub of the mesh that this hub leaves for it, as a person said.
     pub(super) leaves: Option<PeerId>,
+    /// The other hubs of that mesh come along.
+    pub(super) merges: bool,
 }
 
 /// What comes next.
@@ -67,6 +69,13 @@ impl Attempt {
     pub(super) fn hub_id(&self) -> String {
         let name = self.theirs.as_ref().map(|theirs| theirs.hub_id.to_string());
         name.unwrap_or_else(|| self.peer.to_string())
+    }
+
+    /// Returns the names of the hubs that come along with the other.
+    fn brought(&self) -> Vec<String> {
+        let theirs = self.theirs.iter();
+        let brings = theirs.flat_map(|theirs| &theirs.brings);
+        brings.map(HubId::to_string).collect()
     }
 
     fn is_code(&self) -> bool {
@@ -118,6 +127,7 @@ impl Hub {
             deadline: t.now + WORD_MS,
             created: false,
             leaves: None,
+            merges: false,
         };
         let opened = match side {
             PairingSide::Host => self.opened(t, id, &mut attempt),
@@ -274,6 +284,7 @@ impl Hub {
             hub_id: self.config.hub_id.clone(),
             others: names.take(OTHERS).cloned().collect(),
             count: others.len(),
+            brings: Vec::new(),
             root: root.clone(),
             now,
         }
@@ -305,7 +316,7 @@ impl Hub {
             (_, Word::Refuse(refuse)) => self.refused_there(t, id, &refuse),
             (Stage::Standing, Word::Standing(theirs)) => self.met(t, id, theirs),
             (Stage::Waiting, Word::Standing(theirs))
-                if theirs.root.is_none() && theirs.count == 0 =>
+                if theirs.root.is_none() && theirs.count == 0 && theirs.brings.len() <= OTHERS =>
             {
                 attempt.theirs = Some(theirs);
                 self.give(t, id)
@@ -330,7 +341,10 @@ impl Hub {
         };
         attempt.theirs = Some(theirs.clone());
         let (asker, peer) = (attempt.asker, attempt.peer.to_string());
-        if theirs.others.len() > OTHERS || theirs.count < theirs.others.len() {
+        let absurd = theirs.others.len() > OTHERS
+            || theirs.count < theirs.others.len()
+            || !theirs.brings.is_empty();
+        if absurd {
             return self.refuse_attempt(t, id, no(Why::BadMessage, "That cannot be."));
         }
         if theirs.hub_id == self.config.hub_id {
@@ -375,6 +389,7 @@ impl Hub {
                     hub_id: theirs.hub_id.to_string(),
                     theirs: names(&theirs.others),
                     ours: names(&attempt.mine.others),
+                    both: names(&in_both(&attempt.mine, &theirs)),
                 };
                 if let Some(conn) = asker {
                     self.step(t, conn, question);
@@ -384,12 +399,12 @@ impl Hub {
         }
     }
 
-    /// A person says whether this hub leaves its mesh.
+    /// A person says what becomes of this hub's mesh.
     pub(crate) fn pair_answer(
         &mut self,
         t: &mut Turn<'_, impl Store>,
         caller: &Caller,
-        leave: bool,
+        choice: MeshChoice,
     ) -> Done {
         let asker = self.pairing.askers.get(&caller.conn);
         let id = asker.and_then(|asker| asker.attempt);
@@ -401,7 +416,7 @@ impl Hub {
             return refuse(ErrorCode::BadArgs, "Nothing was asked (any more).");
         };
         self.answer_ack(t, caller);
-        if !leave {
+        if choice == MeshChoice::Stay {
             let refuse = no(
                 Why::OtherMesh,
                 "Both hubs belong to meshes with other hubs in them, and a hub is in one mesh at a time. Nothing was changed.",
@@ -411,6 +426,16 @@ impl Hub {
         let Some(attempt) = self.pairing.attempts.get_mut(&id) else {
             return Ok(());
         };
+        if choice == MeshChoice::Merge {
+            let theirs = attempt.theirs.as_ref();
+            let both = theirs.map(|theirs| in_both(&attempt.mine, theirs));
+            if let Some(name) = both.unwrap_or_default().first() {
+                let refuse = hub_id_taken(name, "A hub of each mesh is called");
+                return self.refuse_attempt(t, id, refuse);
+            }
+            attempt.merges = true;
+            attempt.mine.brings = std::mem::take(&mut attempt.mine.others);
+        }
         attempt.leaves = attempt.mine.root.take();
         attempt.mine.others.clear();
         attempt.mine.count = 0;
@@ -514,6 +539,7 @@ impl Hub {
             peer_id: attempt.peer.to_string(),
             created: attempt.created,
             hubs: self.mesh.size(),
+            brings: attempt.brought(),
         };
         self.step(t, conn, step);
         self.end_asker(t, conn);
@@ -588,6 +614,18 @@ impl Hub {
         self.say_pairing(t, PairingEffect::Close { attempt: id });
         Some(attempt)
     }
+}
+
+/// Returns the names that stand in both meshes.
+fn in_both(mine: &Standing, theirs: &Standing) -> Vec<HubId> {
+    let of = |standing: &Standing| {
+        let own = std::iter::once(&standing.hub_id);
+        own.chain(&standing.others).cloned().collect::<Vec<_>>()
+    };
+    let theirs = of(theirs);
+    let mut both = of(mine);
+    both.retain(|name| theirs.contains(name));
+    both
 }
 
 /// Returns a refusal.

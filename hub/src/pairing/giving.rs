@@ -107,6 +107,7 @@ impl Hub {
             roster,
             hubs,
             rendezvous: self.rendezvous_servers(),
+            merged: row.merged.clone(),
         })
     }
 

@@ -69,6 +69,7 @@ impl Hub {
             peer_id: peer.to_string(),
             created: lingering.created,
             hubs: self.mesh.size(),
+            brings: Vec::new(),
         };
         self.step(t, lingering.conn, step);
         self.end_asker(t, lingering.conn);

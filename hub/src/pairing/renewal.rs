@@ -205,6 +205,18 @@ impl Hub {
             self.raise_trouble(t.now, "not_member", &peer, message, remedy);
             self.status_shown(t);
         }
+        if refuse.code == Why::HubIdTaken
+            && let Some(peer) = self.pairing.renewal.asked.clone()
+        {
+            let name = self.hub_name(&peer);
+            let message = format!(
+                "{name} says that another hub of the mesh it is in now has this hub's name."
+            );
+            let remedy =
+                "Set another hub_id in config.toml of one of them, then: ecorelay node restart";
+            self.raise_trouble(t.now, "hub_id_taken", &peer, message, remedy);
+            self.status_shown(t);
+        }
         self.renewal_ended(t, false);
     }
 

@@ -22,16 +22,26 @@ impl Hub {
         let Some(attempt) = self.pairing.attempts.get(&id) else {
             return Ok(());
         };
-        if attempt.method == Method::Member {
+        let merges = attempt.merges || self.may_come_along(attempt, &bundle);
+        if attempt.method == Method::Member && !merges {
             return self.renew(t, id, bundle);
         }
-        let roster = match self.check_bundle(attempt, &bundle) {
+        let mut roster = match self.check_bundle(attempt, &bundle) {
             Ok(roster) => roster,
             Err(refuse) => return self.refuse_attempt(t, id, refuse),
         };
         let peer = attempt.peer.clone();
-        // Servers that were added before there was a mesh stay.
-        let keep_servers = self.mesh.row.is_none() || !self.mesh.has_others();
+        if attempt.merges {
+            match self.bring(t.now, &bundle) {
+                Ok(brought) => roster.extend(brought),
+                Err(refuse) => return self.refuse_attempt(t, id, refuse),
+            }
+        }
+        // Servers that were added before there was a mesh stay; so do those at which hubs that
+        // come along are found.
+        let keep_servers = self.mesh.row.is_none() || !self.mesh.has_others() || merges;
+        let along = merges.then(|| self.taken_along(&bundle)).flatten();
+        let came_along = merges && attempt.method == Method::Member;
         let place = NewPlace {
             root: bundle.root,
             psk: bundle.psk,
@@ -39,8 +49,12 @@ impl Hub {
             rekey: bundle.rekey,
             roster,
             hints: hints(bundle.hubs),
+            along,
         };
         self.come_in(t, place)?;
+        if came_along {
+            self.tell_came_along(t, &peer);
+        }
         if self.mesh.hub_id(&peer).is_none() {
             let hub_id = bundle.hub_id;
             self.pin(t, &peer, Binding { hub_id, since: 0 }, "", 0);
@@ -73,7 +87,8 @@ impl Hub {
         }
         let leaves_others = self.mesh.root() != Some(&bundle.root)
             && self.mesh.has_others()
-            && attempt.leaves.is_none();
+            && attempt.leaves.is_none()
+            && !self.may_come_along(attempt, bundle);
         if leaves_others || !self.still_stands(attempt) {
             return Err(no(
                 Why::OtherMesh,

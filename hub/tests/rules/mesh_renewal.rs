@@ -178,6 +178,7 @@ fn a_revoked_hub_gains_nothing_at_the_pairing_listener() {
         root: Some(mesh.machines[0].peer.clone()),
         others: Vec::new(),
         count: 2,
+        brings: Vec::new(),
         now: mesh.machines[0].now(mesh.time),
     });
     for at in [0, 1] {

@@ -145,6 +145,7 @@ fn two_meshes(seed: u64) -> Mesh {
 #[test]
 fn a_hub_leaves_its_mesh_only_when_a_person_says_so() {
     for leave in [false, true] {
+        let choice = if leave { "leave" } else { "stay" };
         let mut mesh = two_meshes(7);
         let (host, code) = code(&mut mesh, 0);
         let guest = pair(&mut mesh, 2, Some(&code));
@@ -156,7 +157,7 @@ fn a_hub_leaves_its_mesh_only_when_a_person_says_so() {
         assert!(heard.iter().all(|s| s["step"] != "paired"));
         // A person takes a minute to think.
         mesh.pass(60_000);
-        let answer = mesh.ask(guest, json!({"type": "pair_answer", "leave": leave}));
+        let answer = mesh.ask(guest, json!({"type": "pair_answer", "choice": choice}));
         assert_eq!(answer["type"], "ack", "{answer}");
         mesh.pass(20_000);
         let (host, guest) = (steps(&mut mesh, host), steps(&mut mesh, guest));
@@ -171,6 +172,73 @@ fn a_hub_leaves_its_mesh_only_when_a_person_says_so() {
             assert_eq!(linked(&mut mesh, 2), ["hub3"]);
         }
     }
+}
+
+/// Pairs hub 2 of the second mesh with hub 0 of the first; the person merges the meshes.
+fn merged(mesh: &mut Mesh) {
+    let (host, code) = code(mesh, 0);
+    let guest = pair(mesh, 2, Some(&code));
+    mesh.pass(1_000);
+    let question = step(&steps(mesh, guest), "question");
+    assert_eq!(question["both"], json!([]));
+    let answer = mesh.ask(guest, json!({"type": "pair_answer", "choice": "merge"}));
+    assert_eq!(answer["type"], "ack", "{answer}");
+    mesh.pass(2_000);
+    let (host, guest) = (steps(mesh, host), steps(mesh, guest));
+    assert_eq!(step(&host, "paired")["brings"], json!(["hub3"]));
+    assert_eq!(step(&guest, "paired")["hubs"], 4);
+}
+
+#[test]
+fn two_meshes_are_merged_and_everyone_comes_along() {
+    for seed in 0..20 {
+        let mut mesh = two_meshes(seed);
+        merged(&mut mesh);
+        mesh.pass(30_000);
+        for at in 0..4 {
+            let others: Vec<String> = (0..4)
+                .filter(|n| *n != at)
+                .map(|n| format!("hub{n}"))
+                .collect();
+            assert_eq!(linked(&mut mesh, at), others, "seed {seed}, hub{at}");
+        }
+        let warnings = |mesh: &mut Mesh, at| mesh.status(at)["warnings"].to_string();
+        assert!(warnings(&mut mesh, 3).contains("mesh_merged"));
+        assert!(!warnings(&mut mesh, 1).contains("mesh_merged"));
+    }
+}
+
+#[test]
+fn who_was_away_while_the_meshes_were_merged_comes_along_later() {
+    for seed in 0..10 {
+        let mut mesh = two_meshes(seed);
+        mesh.partition(vec![0, 0, 0, 1]);
+        mesh.pass(30_000);
+        merged(&mut mesh);
+        mesh.pass(60_000);
+        if seed % 2 == 0 {
+            mesh.kill(3);
+        }
+        mesh.heal();
+        mesh.pass(120_000);
+        assert_eq!(
+            linked(&mut mesh, 3),
+            ["hub0", "hub1", "hub2"],
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn who_is_left_behind_is_not_taken_along() {
+    let mut mesh = two_meshes(9);
+    let (_, code) = code(&mut mesh, 0);
+    let guest = pair(&mut mesh, 2, Some(&code));
+    mesh.pass(1_000);
+    mesh.ask(guest, json!({"type": "pair_answer", "choice": "leave"}));
+    mesh.pass(120_000);
+    assert_eq!(linked(&mut mesh, 2), ["hub0", "hub1"]);
+    assert_eq!(linked(&mut mesh, 3), [""; 0]);
 }
 
 #[test]
@@ -343,6 +411,7 @@ fn who_breaks_the_rules_of_the_conversation_gets_nothing() {
             root: None,
             others: Vec::new(),
             count,
+            brings: Vec::new(),
             now: 0,
         })
     };

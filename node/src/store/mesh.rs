@@ -14,8 +14,8 @@ impl SqliteStore {
         self.run(
             "INSERT OR REPLACE INTO mesh
                  (one, root, psk, since, hub_id, epoch, addresses, generation, rekey, former_keys,
-                  hints)
-             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                  hints, merged)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             params![
                 row.root.as_str(),
                 row.psk.bytes(),
@@ -31,6 +31,11 @@ impl SqliteStore {
                     .copied()
                     .collect::<Vec<u8>>(),
                 to_cbor(&row.hints),
+                row.merged
+                    .iter()
+                    .map(PeerId::as_str)
+                    .collect::<Vec<_>>()
+                    .join("\n"),
             ],
         )
     }
@@ -38,7 +43,7 @@ impl SqliteStore {
     pub(super) fn mesh(&self) -> Result<Option<MeshRow>, StoreError> {
         self.one(
             "SELECT root, psk, since, hub_id, epoch, addresses, generation, rekey, former_keys,
-                 hints
+                 hints, merged
              FROM mesh",
             [],
             |row| {
@@ -56,6 +61,7 @@ impl SqliteStore {
                         ValueRef::Null => Vec::new(),
                         _ => value(row, 9)?,
                     },
+                    merged: peers(row, 10)?,
                 })
             },
         )
@@ -179,6 +185,14 @@ fn policy(row: &Row<'_>, column: usize) -> rusqlite::Result<HubPolicy> {
 }
 
 /// Returns a list that stands one item a line. A multiaddr has no line break in it.
+fn peers(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<PeerId>> {
+    let peers = lines(row, column)?;
+    let peers = peers.iter().map(|peer| peer.parse());
+    peers
+        .collect::<Result<_, _>>()
+        .map_err(|_| damaged(column, "not the keys of hubs"))
+}
+
 fn lines(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
     let text = row.get_ref(column)?.as_str()?;
     Ok(text.lines().map(str::to_owned).collect())

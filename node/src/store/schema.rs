@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i64 = 0x4563_526C;
 /// The schema this program writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-pub(super) const MIGRATIONS: [&str; 6] = [
+pub(super) const MIGRATIONS: [&str; 7] = [
     "
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -269,6 +269,10 @@ CREATE TABLE roster (
 ) WITHOUT ROWID;
 INSERT INTO roster SELECT subject, revoked, '', entry FROM roster_5;
 DROP TABLE roster_5;
+",
+    // Meshes with which this hub came into its own.
+    "
+ALTER TABLE mesh ADD COLUMN merged TEXT NOT NULL DEFAULT '';
 ",
 ];
 

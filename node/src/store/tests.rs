@@ -388,6 +388,7 @@ fn write_of(step: &Step, reference: &mut MemoryStore, ids: &mut usize) -> Option
             generation: u64::from(n / 2),
             rekey: (n % 4 == 0).then(|| signed(n)),
             former_keys: (0..n % 5).map(|i| Psk::new([i; 32])).collect(),
+            merged: (0..n % 3).map(peer).collect(),
             hints: (0..n % 2)
                 .map(|i| (peer(i), vec!["/ip4/10.0.0.9/tcp/1".into()]))
                 .collect(),

@@ -39,6 +39,8 @@ pub(super) struct Met {
     pub(super) peer_id: String,
     pub(super) created: bool,
     pub(super) hubs: usize,
+    /// Hubs that come along with it.
+    pub(super) brings: Vec<String>,
 }
 
 impl Outcome {
@@ -60,7 +62,7 @@ pub(super) async fn welcome(hub: &mut Hub, met: Met, context: &Context) -> Resul
         || {
             json!({
                 "ok": true, "hub_id": met.hub_id, "peer_id": met.peer_id, "created": met.created,
-                "hubs": met.hubs, "linked": linked.is_some(),
+                "hubs": met.hubs, "brings": met.brings, "linked": linked.is_some(),
                 "state": linked.map_or_else(|| "offline".to_owned(), |hub| hub.text("state")),
             })
         },
@@ -69,6 +71,7 @@ pub(super) async fn welcome(hub: &mut Hub, met: Met, context: &Context) -> Resul
                 hub_id: met.hub_id.clone(),
                 created: met.created,
                 hubs: met.hubs,
+                brings: met.brings.clone(),
                 link: linked.map_or_else(String::new, how),
                 example: linked.and_then(a_session),
             })
