@@ -237,3 +237,57 @@ fn a_revoked_hub_gets_nothing_and_one_that_was_off_comes_back_by_itself() {
         assert!(!online, "the revoked hub still sees {name}: {answer}");
     }
 }
+
+#[test]
+fn two_meshes_of_two_become_one_of_four() {
+    let test = "two_meshes_of_two_become_one_of_four";
+    let Some(lan) = Lan::new(test) else { return };
+    let [a, b, c, d] = ["desk", "nas", "laptop", "attic"].map(|name| fresh(&lan, name));
+    for (shows, types) in [(&a, &b), (&c, &d)] {
+        let (live, code) = show_code(shows);
+        types.run(&["pair", &code]).expect_code(0);
+        assert_eq!(rest(live).1, Some(0));
+    }
+    let (live, code) = show_code(&a);
+    let began = Instant::now();
+    let paired = c.run(&["pair", &code, "--yes-merge"]).expect_code(0);
+    let (said, ended) = rest(live);
+    assert_eq!(ended, Some(0), "{said}");
+    assert!(said.contains("attic come along with laptop"), "{said}");
+    assert!(paired.stdout.contains("desk"), "{paired:?}");
+    wait_until("everyone to be linked with everyone", || {
+        [&a, &b, &c, &d]
+            .iter()
+            .all(|m| linked(m) == 3)
+            .then_some(())
+    });
+    announce(&format!(
+        "MEASURED: two meshes of two merged: all linked after {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
+    let key = |machine: &Machine| std::fs::read(machine.home.data().join("mesh.key")).unwrap();
+    assert_eq!(key(&b), key(&d), "one key");
+    let (mut ann, mut ben) = (b.session("ann"), d.session("ben"));
+    wait_until("ben in ann's list", || {
+        let answer = ann.request(serde_json::json!({"type": "list_peers"}));
+        ann.forget();
+        answer.to_string().contains("ben@attic").then_some(())
+    });
+    send(&mut ann, "ben@attic", "hello from the other mesh");
+    let pushed = ben.next_of(&["incoming_message"]);
+    assert_eq!(pushed["text"], "hello from the other mesh");
+    // Whoever did not type anything is told.
+    let page = d.run(&["node", "status"]).expect_code(0).stdout;
+    assert!(page.contains("came along"), "{page}");
+}
+
+/// Returns how many hubs a machine is linked with.
+fn linked(machine: &Machine) -> usize {
+    let status = machine
+        .run(&["node", "status", "--json"])
+        .expect_code(0)
+        .json();
+    let hubs = status["hubs"].as_array().cloned().unwrap_or_default();
+    let linked = |hub: &&Value| hub["state"] == "direct" || hub["state"] == "relayed";
+    hubs.iter().filter(linked).count()
+}
