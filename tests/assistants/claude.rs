@@ -2,6 +2,7 @@
 
 use crate::support::claude::{self, ClaudeSession};
 use crate::support::mock_model::{Gate, MockModel};
+use crate::support::process::run;
 use crate::support::scene::play;
 use crate::support::scripted::{WORK, answer_to, question, scripted, tell};
 
@@ -41,5 +42,45 @@ fn claude_code_sends_is_woken_hears_while_busy_and_answers() {
         drop(api);
         scene.uninstall("claude");
         assert_eq!(scene.read(".claude/settings.json"), claude::SETTINGS);
+    });
+}
+
+#[test]
+fn the_plugin_is_valid_and_brings_everything_so_that_install_changes_nothing() {
+    let test = "claude::the_plugin_is_valid_and_brings_everything_so_that_install_changes_nothing";
+    play(test, &["claude"], |scene| {
+        let project = scene.project("api");
+        claude::prepare(&scene, &[&project]);
+        let repository = env!("CARGO_MANIFEST_DIR");
+        let plugin = format!("{repository}/adapters/assets/claude_code");
+        for arguments in [
+            &["validate", "--strict", repository][..],
+            &["validate", "--strict", &plugin],
+            &["marketplace", "add", repository],
+            &["install", "ecorelay@ecorelay"],
+        ] {
+            let mut command = scene.command("claude", &project);
+            command.arg("plugin").args(arguments);
+            claude::keep_offline(&mut command);
+            run(command).expect_code(0);
+        }
+        let before = scene.read(".claude.json") + &scene.read(".claude/settings.json");
+        let said = scene.ecorelay(&["install", "claude", "--yes"]).stdout;
+        assert!(said.contains("plugin"), "{said}");
+        let after = scene.read(".claude.json") + &scene.read(".claude/settings.json");
+        assert_eq!(before, after, "{said}");
+
+        let script = scripted(
+            |tool| format!("mcp__plugin_ecorelay_ecorelay__{tool}"),
+            Gate::closed(),
+        );
+        let mut command = scene.command("claude", &project);
+        command.args(["--allowedTools", "mcp__plugin_ecorelay_ecorelay__*"]);
+        let _api = ClaudeSession::start_as(&scene, &project, command, MockModel::start(script));
+        scene.wait_for_peers(&["api"]);
+        let mut vera = scene.peer("vera");
+        let id = vera.send("api", &question("the port"));
+        vera.hears(&answer_to("the port"));
+        scene.wait_until_handed(&id, "inbox-socket");
     });
 }

@@ -59,9 +59,18 @@ impl ClaudeSession {
 
     /// Starts a session in a project folder of a scene, as its user would.
     pub(crate) fn start_in(scene: &Scene, project: &Path, model: MockModel) -> Self {
+        Self::start_as(scene, project, scene.command("claude", project), model)
+    }
+
+    /// As [`ClaudeSession::start_in`], with a command of the caller's.
+    pub(crate) fn start_as(
+        scene: &Scene,
+        project: &Path,
+        command: Command,
+        model: MockModel,
+    ) -> Self {
         let name = project.file_name().and_then(|name| name.to_str());
         let name = name.expect("a plain project name");
-        let command = scene.command("claude", project);
         Self::launch(&scene.home, name, command, model, scene.home.home())
     }
 
@@ -124,9 +133,15 @@ pub(crate) const SETTINGS: &str = "{\n    \"permissions\": {\n        \"deny\": 
 /// Gives Claude Code its model and keeps it from everything that wants a network.
 fn surround(command: &mut Command, model: &MockModel) {
     command
-        .env("SHELL", "/bin/sh")
         .env("ANTHROPIC_BASE_URL", model.url())
-        .env("ANTHROPIC_API_KEY", KEY)
+        .env("ANTHROPIC_API_KEY", KEY);
+    keep_offline(command);
+}
+
+/// Keeps Claude Code from everything that wants a network.
+pub(crate) fn keep_offline(command: &mut Command) {
+    command
+        .env("SHELL", "/bin/sh")
         .env("DISABLE_AUTOUPDATER", "1")
         .env("DISABLE_TELEMETRY", "1")
         .env("DISABLE_ERROR_REPORTING", "1")
