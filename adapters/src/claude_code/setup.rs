@@ -2,14 +2,12 @@
 //! repository also is; never both, because a session would then have two channels.
 
 use super::{FIRST_WITH_INBOX, PLUGIN};
+use crate::Machine;
 use crate::settings;
 use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
-use crate::{Machine, Version};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// The version this was tried with.
-const TRIED: Version = Version(2, 1, 330);
 /// The rule that lets the model use the tools of EcoRelay, and no others, unasked.
 const RULE: &str = "mcp__ecorelay__*";
 /// When the hook that waits for a message is started: where a session begins, and wherever the

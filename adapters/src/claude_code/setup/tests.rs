@@ -1,5 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use super::*;
+use crate::Version;
+
+/// The version this was tried with.
+const TRIED: Version = Version(2, 1, 330);
 
 fn machine(home: &std::path::Path) -> Machine {
     Machine {
