@@ -164,6 +164,8 @@ static SETUPS: &[&dyn Setup] = &[
     &crate::agy::Agy,
     &crate::cursor::CursorCli,
     &crate::opencode::OpenCode,
+    &crate::copilot::CopilotCli,
+    &crate::cline::Cline,
 ];
 
 /// Returns the assistant that a person means by `name`.
