@@ -24,6 +24,7 @@ pub(crate) mod mock_responses;
 pub(crate) mod nat;
 pub(crate) mod netns;
 pub(crate) mod offline;
+pub(crate) mod opencode;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod scene;

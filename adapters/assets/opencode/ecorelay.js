@@ -117,15 +117,13 @@ function hooks(client, directory) {
     changed(root)
   }
 
+  // A conversation is over, and its peer with it; the first one's place is kept for the next.
   const forget = (attachment) => {
     const at = attachments.indexOf(attachment)
-    if (at > 0) {
-      attachments.splice(at, 1)
-      attachment.socket?.destroy()
-    } else if (at === 0) {
-      attachment.session = null
-      send(attachment, { type: "session", session: null, name: null })
-    }
+    if (at === 0) attachment.session = null
+    else attachments.splice(at, 1)
+    send(attachment, { type: "end" })
+    attachment.socket?.end()
   }
 
   const send = (attachment, line) => {
