@@ -6,5 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod claude;
+mod opencode;
 #[path = "../support/mod.rs"]
 mod support;
