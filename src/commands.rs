@@ -91,8 +91,6 @@ async fn ask(command: Command, context: &Context) -> Result<(), CliError> {
         | Command::Run(_)
         | Command::Completions(_)
         | Command::Install(_)
-        | Command::Uninstall(_) => {
-            Err(CliError::failed("This command asks no hub."))
-        }
+        | Command::Uninstall(_) => Err(CliError::failed("This command asks no hub.")),
     }
 }

@@ -3,6 +3,7 @@
 use crate::support::mock_chat::CHAT;
 use crate::support::mock_model::{Gate, MockModel, Reply};
 use crate::support::opencode::{OpenCode, SETTINGS, SETTINGS_FILE};
+use crate::support::process::run;
 use crate::support::scene::{Scene, play};
 use crate::support::scripted::{WORK, answer_to, question, scripted, tell};
 use serde_json::json;
@@ -49,9 +50,11 @@ fn opencode_sends_is_woken_hears_while_busy_and_answers() {
         api.terminal.wait_for("Permission required");
         api.terminal.press("Enter");
         vera.hears(&answer_to("the name"));
-        let (allowed, _) = api.model.wait_for("the command's result", before, |newest| {
-            newest.contains("[tool_result] allowed")
-        });
+        let (allowed, _) = api
+            .model
+            .wait_for("the command's result", before, |newest| {
+                newest.contains("[tool_result] allowed")
+            });
         let (asked, _) = api.model.wait_for("the question", before, |newest| {
             newest.contains("question: the name?")
         });
@@ -137,6 +140,10 @@ fn a_burst_reaches_opencode_as_few_texts() {
 /// Sets OpenCode up for a person who has settings of their own.
 fn prepare(scene: &mut Scene) {
     scene.write(SETTINGS_FILE, SETTINGS);
+    // Whatever OpenCode is asked, it makes folders for its data first.
+    let mut version = scene.command("opencode", &scene.home.home());
+    version.arg("--version");
+    run(version).expect_code(0);
     scene.install("opencode");
 }
 
