@@ -172,7 +172,6 @@ fn onboarded(project: &Path) -> Value {
         "hasCompletedOnboarding": true,
         "lastOnboardingVersion": "99.0.0",
         "theme": "dark",
-        "autoUpdates": false,
         "customApiKeyResponses": {"approved": [&KEY[KEY.len() - 20..]], "rejected": []},
         "projects": {project.to_str().expect("a plain path"): {
             "hasTrustDialogAccepted": true,
