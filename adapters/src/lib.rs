@@ -8,6 +8,7 @@
 //! [`Plan`] (what is to be changed), [`Installer`] (changes it).
 
 pub mod agy;
+mod aider;
 mod assistant;
 mod batch;
 pub mod claude_code;

@@ -166,6 +166,7 @@ static SETUPS: &[&dyn Setup] = &[
     &crate::opencode::OpenCode,
     &crate::copilot::CopilotCli,
     &crate::cline::Cline,
+    &crate::aider::Aider,
 ];
 
 /// Returns the assistant that a person means by `name`.

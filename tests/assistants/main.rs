@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod aider;
 mod claude;
 mod opencode;
 #[path = "../support/mod.rs"]
