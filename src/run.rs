@@ -110,7 +110,7 @@ async fn wrap(
     // Another program's names are not this one's.
     around.claude_dirs.clear();
     around.peer_id = wish.name.or(around.peer_id);
-    let options = WrappedOptions {
+    let mut options = WrappedOptions {
         dir: context.dir.clone(),
         start: StartHub::default(),
         agent: agent.clone(),
@@ -130,6 +130,8 @@ async fn wrap(
         None => options.around.peer_id.clone(),
     };
     variables.extend(name.clone().map(|name| ("RELAY_PEER_ID", name.into())));
+    // From now on it is this name, whoever holds the session.
+    options.around.peer_id.clone_from(&name);
 
     let raw = RawTerminal::enter().map_err(|error| {
         CliError::failed(format!("The terminal cannot be made ready: {error}."))

@@ -100,8 +100,8 @@ fn version(found: &Found) -> Check {
 /// Returns whether a settings file of plain `key: value` lines switches something off.
 fn switches_off(file: &Path, key: &str) -> bool {
     let mut text = Vec::new();
-    let read = std::fs::File::open(file)
-        .and_then(|file| file.take(SETTINGS_BYTES).read_to_end(&mut text));
+    let read =
+        std::fs::File::open(file).and_then(|file| file.take(SETTINGS_BYTES).read_to_end(&mut text));
     let text = String::from_utf8_lossy(&text);
     read.is_ok()
         && text.lines().any(|line| {

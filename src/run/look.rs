@@ -157,3 +157,106 @@ fn behind_sign(signs: &[char], before: &str, after: &str) -> Look {
         Look::Draft
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    const PASTE_MODE: &str = "\x1b[?2004h";
+
+    /// Returns what a program of this name shows with these bytes.
+    fn seen(program: &str, bytes: &str) -> Look {
+        let mut parser = vt100::Parser::new(24.try_into().unwrap(), 80.try_into().unwrap(), 0);
+        parser.process(bytes.as_bytes());
+        let marked = bytes.contains(PASTE_MODE);
+        look(
+            Program::of_path(Path::new(program)),
+            parser.screen(),
+            marked,
+        )
+    }
+
+    #[test]
+    fn aiders_prompt_is_alone_in_its_row() {
+        for (screen, look) in [
+            ("> ", Look::Ready),
+            ("architect> ", Look::Ready),
+            ("> half a thought", Look::Draft),
+            ("> half\x1b[2G", Look::Draft),
+            ("> quoted by the model, still coming\r\n", Look::Busy),
+            ("Waiting for openai/mock-model", Look::Busy),
+            ("", Look::Busy),
+            ("Run shell command? (Y)es/(N)o [Yes]: ", Look::Question),
+            ("Run shell command? (Y)es/(N)o [Yes]: n\r\n> ", Look::Ready),
+        ] {
+            assert_eq!(
+                seen("aider", &format!("{PASTE_MODE}{screen}")),
+                look,
+                "{screen:?}"
+            );
+        }
+        // It works: it has taken the mark of pastes back.
+        assert_eq!(seen("aider", "\x1b[?2004h> x\x1b[?2004l\r\n> "), Look::Busy);
+        // Without its fancy input it never sets the mark.
+        assert_eq!(seen("aider", "> "), Look::Ready);
+    }
+
+    #[test]
+    fn the_lowest_box_counts() {
+        for (screen, look) in [
+            ("│ >   Type your message or @path/to/file │", Look::Ready),
+            ("│ > half a thought                       │", Look::Draft),
+            (
+                " > said before\r\n│ >   Type your message or │",
+                Look::Ready,
+            ),
+            (
+                "⠏ Thinking (esc to cancel, 3s)\r\n│ >   Type your message │",
+                Look::Busy,
+            ),
+            ("1. Allow once\r\n│ >   Type your message │", Look::Question),
+            ("loading", Look::Busy),
+        ] {
+            assert_eq!(seen("gemini", screen), look, "{screen:?}");
+        }
+        assert_eq!(seen("claude", "❯\u{a0}"), Look::Ready);
+        assert_eq!(seen("codex", "› Ask Codex to do anything"), Look::Ready);
+        assert_eq!(seen("codex", "› mine"), Look::Draft);
+    }
+
+    #[test]
+    fn an_unknown_program_needs_a_sign_and_the_mark_of_pastes() {
+        for (screen, look) in [
+            ("> ", Look::Ready),
+            ("my agent ❯ ", Look::Ready),
+            ("my agent ❯ x", Look::Draft),
+            ("user@host:~$ ", Look::Busy),
+            ("root# ", Look::Busy),
+            (">>> ", Look::Busy),
+            ("continue? (y/n) > ", Look::Question),
+            ("Password: ", Look::Question),
+            ("sudo password > ", Look::Question),
+        ] {
+            assert_eq!(
+                seen("mystery", &format!("{PASTE_MODE}{screen}")),
+                look,
+                "{screen:?}"
+            );
+            assert_ne!(seen("mystery", screen), Look::Ready, "{screen:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_screen_is_too_odd(bytes in any::<Vec<u8>>(), rows in 1..60_u16, columns in 1..200_u16) {
+            let mut parser = vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 0);
+            parser.process(&bytes);
+            for program in ["aider", "gemini", "mystery"] {
+                let _ = look(Program::of_path(Path::new(program)), parser.screen(), true);
+            }
+        }
+    }
+}

@@ -11,6 +11,8 @@ use tokio::time::sleep_until;
 
 /// How long a program may take to start its channel before a session is held for it.
 const CHANNEL_WITHIN: Duration = Duration::from_secs(20);
+/// How long a channel that is gone may take to come back: programs restart theirs.
+const BACK_WITHIN: Duration = Duration::from_secs(3);
 /// How often a channel is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After this time the hub is told why a message waits; it waits a little longer itself.
@@ -141,7 +143,7 @@ impl Task {
     /// Works until the wrapper ends.
     async fn run(mut self) {
         let mut own = self.plan.own.take();
-        let own_from = Instant::now() + CHANNEL_WITHIN;
+        let mut own_from = Instant::now() + CHANNEL_WITHIN;
         loop {
             let found = match &self.plan.wanted {
                 Some(wanted) => Attached::find(wanted).await,
@@ -155,6 +157,7 @@ impl Task {
                 if self.serve_attached(attached).await.is_none() {
                     return;
                 }
+                own_from = Instant::now() + BACK_WITHIN;
                 continue;
             }
             if own.is_none() && Instant::now() >= own_from {

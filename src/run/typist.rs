@@ -235,3 +235,133 @@ fn stands_at_cursor(screen: &Screen, last: &str) -> bool {
     let before = text::squeezed(&before);
     !before.is_empty() && !last.is_empty() && before.ends_with(last)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use std::path::Path;
+
+    /// Aider with a screen of its own and a clock that the test turns.
+    struct Scene {
+        typist: Typist,
+        screen: vt100::Parser,
+        now: Instant,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let size = (24.try_into().unwrap(), 80.try_into().unwrap());
+            let mut scene = Self {
+                typist: Typist::new(Program::of_path(Path::new("aider"))),
+                screen: vt100::Parser::new(size.0, size.1, 0),
+                now: Instant::now(),
+            };
+            assert_eq!(scene.shows("\x1b[?2004h> "), Act::Nothing);
+            scene
+        }
+
+        fn shows(&mut self, bytes: &str) -> Act {
+            self.screen.process(bytes.as_bytes());
+            self.typist.step(self.now, self.screen.screen())
+        }
+
+        fn after(&mut self, time: Duration) -> Act {
+            self.now += time;
+            self.shows("")
+        }
+
+        fn begin(&mut self) {
+            assert_eq!(self.typist.hindrance(self.now), None);
+            let screen = self.screen.screen();
+            let bytes = self.typist.begin("[ecorelay] hello\nyou", self.now, screen);
+            assert_eq!(bytes, b"\x1b[200~[ecorelay] hello\ryou\x1b[201~");
+        }
+    }
+
+    const HANDED: Act = Act::Done(PushResult::Handed, None);
+
+    #[test]
+    fn a_text_is_entered_once_it_shows_and_handed_once_the_prompt_took_it() {
+        let mut scene = Scene::new();
+        assert!(
+            scene.typist.hindrance(scene.now).is_some(),
+            "not settled yet"
+        );
+        scene.after(SETTLED);
+        scene.begin();
+        assert!(scene.typist.hindrance(scene.now).is_some() && scene.typist.holds_keys());
+        assert_eq!(scene.shows("[ecorelay] hello\r\n> you"), Act::Nothing);
+        assert_eq!(scene.after(ENTER_AFTER), Act::Write(vec![b'\r']));
+        assert!(!scene.typist.holds_keys());
+        assert_eq!(scene.shows(""), Act::Nothing);
+        assert_eq!(scene.shows("\x1b[?2004l\r\nWaiting"), HANDED);
+        assert!(!scene.typist.is_typing());
+    }
+
+    #[test]
+    fn nothing_is_typed_while_the_person_types_or_the_prompt_is_not_settled() {
+        let mut scene = Scene::new();
+        scene.after(SETTLED);
+        scene.typist.on_keys(scene.now);
+        assert!(
+            scene
+                .typist
+                .hindrance(scene.now)
+                .unwrap()
+                .contains("typing")
+        );
+        assert_eq!(scene.typist.next(scene.now), Some(scene.now + KEYS_QUIET));
+        scene.after(KEYS_QUIET);
+        assert_eq!(scene.typist.hindrance(scene.now), None);
+        scene.shows("draft");
+        assert!(
+            scene
+                .typist
+                .hindrance(scene.now)
+                .unwrap()
+                .contains("writing")
+        );
+        scene.shows("\r\x1b[K> ");
+        assert!(scene.typist.hindrance(scene.now).is_some());
+        scene.after(SETTLED);
+        assert_eq!(scene.typist.hindrance(scene.now), None);
+    }
+
+    #[test]
+    fn what_does_not_show_is_not_entered() {
+        let mut scene = Scene::new();
+        scene.after(SETTLED);
+        scene.begin();
+        assert_eq!(scene.after(ENTER_AFTER), Act::Nothing);
+        let Act::Done(PushResult::Unknown, Some(why)) = scene.after(SHOWN_WITHIN) else {
+            panic!("it ends");
+        };
+        assert!(why.contains("not entered"), "{why}");
+    }
+
+    #[test]
+    fn a_question_that_comes_in_between_is_not_answered() {
+        let mut scene = Scene::new();
+        scene.after(SETTLED);
+        scene.begin();
+        scene.shows("\r\nAdd file? (Y)es/(N)o [Yes]: ");
+        let Act::Done(PushResult::Unknown, Some(why)) = scene.after(ENTER_AFTER) else {
+            panic!("it ends");
+        };
+        assert!(why.contains("asks"), "{why}");
+    }
+
+    #[test]
+    fn what_stays_at_the_prompt_is_not_called_handed() {
+        let mut scene = Scene::new();
+        scene.after(SETTLED);
+        scene.begin();
+        scene.shows("[ecorelay] hello\r\n> you");
+        assert_eq!(scene.after(ENTER_AFTER), Act::Write(vec![b'\r']));
+        let Act::Done(PushResult::Unknown, Some(why)) = scene.after(GONE_WITHIN) else {
+            panic!("it ends");
+        };
+        assert!(why.contains("still stands"), "{why}");
+    }
+}

@@ -34,7 +34,7 @@ fn aider_is_woken_keeps_drafts_waits_while_busy_and_answers() {
         terminal.wait_for("Run shell command?");
         let waits = vera.send("docs", "a word while you are asked");
         wait_until_said(&scene, &waits, "asks the person something");
-        terminal.press("y");
+        answer(&terminal, "y");
         vera.hears(&answer_to("the port"));
         decline_output(&terminal);
         model.wait_for("the message that had to wait", 0, |newest| {
@@ -57,7 +57,7 @@ fn aider_is_woken_keeps_drafts_waits_while_busy_and_answers() {
         terminal.wait_for(WORK_DONE);
         model.wait_for("the question", from, |newest| newest.contains(&id));
         terminal.wait_for("Run shell command?");
-        terminal.press("y");
+        answer(&terminal, "y");
         vera.hears(&answer_to("the colour"));
         decline_output(&terminal);
 
@@ -130,16 +130,25 @@ fn pushed_question(newest: &str) -> Option<(&str, &str)> {
 fn type_at_prompt(terminal: &Terminal, line: &str) {
     crate::support::wait_until("Aider's prompt", || {
         let screen = terminal.screen();
-        let waits = screen.lines().last().is_some_and(|row| row.trim() == ">");
+        let waits = screen
+            .lines()
+            .last()
+            .is_some_and(|row| row.trim() == "diff>");
         waits.then_some(())
     });
     terminal.type_line(line);
 }
 
+/// Answers a question, as a person would.
+fn answer(terminal: &Terminal, letter: &str) {
+    terminal.press(letter);
+    terminal.press("Enter");
+}
+
 /// Says no to the command's output being shown to the model.
 fn decline_output(terminal: &Terminal) {
     terminal.wait_for("output to the chat?");
-    terminal.press("n");
+    answer(terminal, "n");
     terminal.wait_for("output to the chat? (Y)es/(N)o [Yes]: n");
 }
 
