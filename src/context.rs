@@ -12,6 +12,10 @@ use serde_json::{Value, json};
 /// The agent that a person's terminal registers as.
 pub(crate) const AGENT: &str = "terminal";
 
+/// The variable that holds the secret of the session in which a command was started, where
+/// `ecorelay run` holds that session. A hub that is started there does not inherit it.
+pub(crate) const SESSION_KEY: &str = "RELAY_SESSION_KEY";
+
 /// What every command needs.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -88,8 +92,17 @@ impl Context {
             "agent": AGENT,
             "attach": attach,
             "suffix": false,
+            // To be present under the session's name would mean to take it over.
+            "session_key": attach.then(session_key).flatten(),
         }))
     }
+}
+
+/// Returns the secret of the session in which this command was started.
+fn session_key() -> Option<String> {
+    std::env::var(SESSION_KEY)
+        .ok()
+        .filter(|key| !key.is_empty())
 }
 
 /// Adds what to do about a name that a live session holds, where the hub does not say it.

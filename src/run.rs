@@ -15,7 +15,7 @@ mod text;
 mod typist;
 
 use crate::args::Global;
-use crate::context::Context;
+use crate::context::{Context, SESSION_KEY};
 use crate::error::{CliError, as_sentence};
 use attached::Wanted;
 use ecorelay_adapters::Surroundings;
@@ -110,16 +110,20 @@ async fn wrap(
     // Another program's names are not this one's.
     around.claude_dirs.clear();
     around.peer_id = wish.name.or(around.peer_id);
+    let session_key = WrappedOptions::new_key();
     let mut options = WrappedOptions {
         dir: context.dir.clone(),
         start: StartHub::default(),
         agent: agent.clone(),
+        session_key: session_key.clone(),
         around,
     };
     let mut variables = vec![(
         "ECORELAY_DATA_DIR",
         OsString::from(context.dir.root().as_os_str()),
     )];
+    // With it, `ecorelay` inside the program may act for the session.
+    variables.push((SESSION_KEY, session_key.into()));
     variables.extend(path_with_ecorelay().map(|path| ("PATH", path)));
     let own = match program.channel {
         Channel::Expected => None,

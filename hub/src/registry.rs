@@ -52,7 +52,7 @@ impl Hub {
         let name = Name::parse(&register.name, "The name")?;
         conn.version = Some(version);
         if register.attach {
-            return self.attach(t, caller, name);
+            return self.attach(t, caller, name, &register);
         }
         if self.sessions.len() >= self.config.tunables.sessions {
             return refuse(
@@ -66,10 +66,19 @@ impl Hub {
         self.claim(t, caller, name, register)
     }
 
-    /// Lets a terminal command act for a name without becoming its live session.
-    fn attach(&mut self, t: &mut Turn<'_, impl Store>, caller: &Caller, name: Name) -> Done {
+    /// Lets a terminal command act for a name without becoming its live session: a terminal's,
+    /// or one whose secret the command has, because it was started inside it.
+    fn attach(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        name: Name,
+        register: &Register,
+    ) -> Done {
+        let knows = |key: &Option<String>| key.is_some() && *key == register.session_key;
         if let Some(holder) = self.sessions.get(&name)
             && !holder.is_terminal()
+            && !knows(&holder.key)
         {
             return refuse(
                 ErrorCode::NameTaken,

@@ -78,7 +78,8 @@ pub(crate) struct Tie {
     pub(crate) cwd: PathBuf,
     /// Where the hub's pushes go.
     pub(crate) arrivals: mpsc::Sender<Arrival>,
-    session_key: String,
+    /// A secret; whoever shows it is this session.
+    pub(crate) session_key: String,
     standing: watch::Sender<Standing>,
     identity: watch::Sender<Identity>,
     nudge: Arc<Notify>,

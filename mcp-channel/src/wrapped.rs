@@ -41,8 +41,17 @@ pub struct WrappedOptions {
     pub start: StartHub,
     /// The program's name, as peers see it.
     pub agent: String,
+    /// A random secret: commands that show it may act for the session.
+    pub session_key: String,
     /// What stands around the program; the name comes from here.
     pub around: Surroundings,
+}
+
+impl WrappedOptions {
+    /// Returns a new secret for a session.
+    pub fn new_key() -> String {
+        uuid::Uuid::new_v4().to_string()
+    }
 }
 
 /// Something that came from the hub; [`WrappedSession::accept`] deals with it.
@@ -76,13 +85,14 @@ impl WrappedSession {
     pub fn start(options: WrappedOptions) -> (Self, Option<String>) {
         let (arrival_tx, arrivals) = mpsc::channel(ARRIVALS);
         let resolved = name::resolve(&options.around);
-        let (link, tie) = link::link(
+        let (link, mut tie) = link::link(
             resolved.name,
             Ok(options.dir),
             options.start,
             options.around.cwd,
             arrival_tx,
         );
+        tie.session_key = options.session_key;
         link.set_agent(&options.agent);
         let mut background = JoinSet::new();
         background.spawn(tie.run());

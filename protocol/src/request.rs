@@ -278,10 +278,11 @@ pub struct Register {
     pub state: Option<String>,
     /// Version "6": if a live session holds the name, take `name-2`, `name-3` …
     pub suffix: bool,
-    /// Version "6": a random secret of the session; whoever shows it again takes over its name at once.
+    /// Version "6": a random secret of the session; whoever shows it again takes over its name at
+    /// once, or may act for it.
     pub session_key: Option<String>,
     /// Version "6": act once for the name and leave without a trace; beside a live terminal
-    /// session of that name, or in its place where it is not live.
+    /// session of that name, beside any whose `session_key` it shows, or in its place where it is not live.
     pub attach: bool,
 }
 

@@ -14,9 +14,9 @@ const SETTINGS: &str = "# mine\nanalytics: false   # never\ncheck-update: false\
 #[test]
 fn aider_is_woken_keeps_drafts_waits_while_busy_and_answers() {
     let test = "aider::aider_is_woken_keeps_drafts_waits_while_busy_and_answers";
-    play(test, &["aider"], |scene| {
+    play(test, &["aider"], |mut scene| {
         scene.write(".aider.conf.yml", SETTINGS);
-        //INSTALL scene.install("aider");
+        scene.install("aider");
         let project = scene.project("docs");
         let gate = Gate::closed();
         let model = MockModel::speaking(&PLAIN_CHAT, suggests(gate.clone()));
@@ -80,7 +80,7 @@ fn aider_is_woken_keeps_drafts_waits_while_busy_and_answers() {
         model.wait_for("the message after it", from, |newest| newest.contains(&id));
 
         drop(terminal);
-        //INSTALL scene.uninstall("aider");
+        scene.uninstall("aider");
         assert_eq!(scene.read(".aider.conf.yml"), SETTINGS);
     });
 }

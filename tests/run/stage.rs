@@ -2,7 +2,7 @@
 
 use crate::editor::{FOLDER, noted};
 use crate::support::home::{ECORELAY, TestHome};
-use crate::support::process::run;
+use crate::support::process::{Finished, run};
 use crate::support::raw::RawClient;
 use crate::support::terminal::Terminal;
 use crate::support::{DEADLINE, found_within, wait_until};
@@ -118,6 +118,22 @@ impl Stage {
         wait_until(&format!("the note {note}"), || {
             self.notes().contains(note).then_some(())
         });
+    }
+
+    /// Runs `ecorelay` as a program does that the editor starts.
+    pub(crate) fn run_inside(&self, args: &[&str]) -> Finished {
+        let environment = format!("/proc/{}/environ", self.editor_pid());
+        let environment = std::fs::read(environment).expect("the editor's environment");
+        let mut command = self.home.ecorelay(args);
+        for variable in environment.split(|byte| *byte == 0) {
+            let variable = String::from_utf8_lossy(variable);
+            if let Some((name, value)) = variable.split_once('=')
+                && name.starts_with("RELAY_")
+            {
+                command.env(name, value);
+            }
+        }
+        run(command)
     }
 
     /// Returns the editor's process id.

@@ -97,7 +97,7 @@ fn what_was_read_in_the_inbox_meanwhile_is_not_typed() {
     stage.terminal.wait_for("WORKING");
     let id = stage.send(&mut vera, "read elsewhere");
     stage.wait_until_said(&id, "busy");
-    let read = stage.home.run(&["inbox", "--as", "docs"]).expect_code(0);
+    let read = stage.run_inside(&["inbox"]).expect_code(0);
     assert!(read.stdout.contains("read elsewhere"), "{}", read.stdout);
     let later = stage.send(&mut vera, "not read yet");
     stage.wait_until_said(&later, "busy");

@@ -1,6 +1,6 @@
 //! Names and sessions.
 use crate::world::World;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn register(name: &str) -> serde_json::Value {
     json!({"type":"register","name":name,"cwd":"/w","git_branch":"main","protocol_version":"5"})
@@ -253,6 +253,25 @@ fn a_terminal_acts_beside_its_live_self_but_never_for_an_assistant() {
         w.ask(c, json!({"type":"join_room","room":"r"}))["code"],
         "not_registered"
     );
+}
+
+#[test]
+fn a_command_acts_for_the_session_whose_secret_it_has() {
+    let mut w = World::new();
+    let register = |key: Value, attach: bool| {
+        json!({"type":"register","name":"docs","cwd":"/","git_branch":"","protocol_version":"6",
+            "agent":"aider","attach":attach,"session_key":key})
+    };
+    let live = w.connect();
+    assert_eq!(w.ask(live, register(json!("k-1"), false))["type"], "ack");
+    for wrong in [json!("k-2"), json!(""), Value::Null] {
+        let c = w.connect();
+        assert_eq!(w.ask(c, register(wrong, true))["code"], "name_taken");
+    }
+    let c = w.connect();
+    assert_eq!(w.ask(c, register(json!("k-1"), true))["name"], "docs");
+    // The session is still there.
+    assert_eq!(w.ask(live, json!({"type":"list_peers"}))["type"], "peers");
 }
 
 #[test]
