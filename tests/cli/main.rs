@@ -31,6 +31,7 @@ fn help_version_and_completions_need_no_hub() {
         "room",
         "group",
         "watch",
+        "run",
         "why",
         "pair",
         "invite",
