@@ -1,9 +1,11 @@
 //! Two machines that become one mesh through a server.
 
 use crate::server::PublicServer;
+use crate::support::DEADLINE;
 use crate::support::machine::{Machine, other};
 use crate::support::nat::LISTEN_PORT;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Two machines whose hubs are one mesh.
@@ -38,6 +40,21 @@ impl Pair {
         for (machine, id) in [(&mut self.a, "b"), (&mut self.b, "a")] {
             machine.status_within(limit, &format!("{id} to be {state}"), |status| {
                 (other(status, id)?["state"] == state).then_some(())
+            });
+        }
+    }
+
+    /// Waits until both have a reservation at these servers, and at no other.
+    pub(crate) fn wait_reserved(&mut self, servers: &[String]) {
+        for machine in [&mut self.a, &mut self.b] {
+            machine.status_within(DEADLINE, "the reservations", |status| {
+                let all = status["rendezvous"].as_array()?.iter();
+                let reserved = all.filter(|server| server["state"] == "reserved");
+                let reserved: BTreeSet<&str> = reserved
+                    .filter_map(|server| server["address"].as_str())
+                    .collect();
+                let wanted: BTreeSet<&str> = servers.iter().map(String::as_str).collect();
+                (reserved == wanted).then_some(())
             });
         }
     }

@@ -7,12 +7,13 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// Where it listens.
+/// Where the first one listens.
 const PORT: u16 = 4_001;
 
 /// A server that runs until it is killed or dropped.
 pub(crate) struct PublicServer {
     namespace: String,
+    port: u16,
     identity: Identity,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -20,8 +21,14 @@ pub(crate) struct PublicServer {
 impl PublicServer {
     /// Starts a server on the host of this namespace.
     pub(crate) fn start(namespace: &str) -> Self {
+        Self::start_nth(namespace, 0)
+    }
+
+    /// Starts one more server there.
+    pub(crate) fn start_nth(namespace: &str, n: u16) -> Self {
         let mut server = Self {
             namespace: namespace.to_owned(),
+            port: PORT + n,
             identity: Identity::generate(),
             running: None,
         };
@@ -31,20 +38,21 @@ impl PublicServer {
 
     /// Returns the address to give to hubs.
     pub(crate) fn address(&self) -> String {
-        let peer = self.identity.peer_id();
-        format!("/ip4/{PUBLIC}/tcp/{PORT}/p2p/{peer}")
+        let (port, peer) = (self.port, self.identity.peer_id());
+        format!("/ip4/{PUBLIC}/tcp/{port}/p2p/{peer}")
     }
 
     /// Starts it again, with the same key at the same place.
     pub(crate) fn restart(&mut self) {
+        let port = self.port;
         let config = Config {
             listen: vec![
-                format!("/ip4/0.0.0.0/tcp/{PORT}")
+                format!("/ip4/0.0.0.0/tcp/{port}")
                     .parse()
                     .expect("an address"),
             ],
             external: vec![
-                format!("/ip4/{PUBLIC}/tcp/{PORT}")
+                format!("/ip4/{PUBLIC}/tcp/{port}")
                     .parse()
                     .expect("an address"),
             ],
