@@ -1,8 +1,8 @@
 //! The arguments. Each command's own arguments stand in its file under `commands/`.
 
 use crate::commands::{
-    broadcast, completions, connect, group, hubs, import, inbox, install, invite, join, mcp, node,
-    pair, rendezvous, reply, room, run, send, uninstall, up, watch, why,
+    broadcast, completions, connect, doctor, group, hubs, import, inbox, install, invite, join,
+    mcp, node, pair, rendezvous, reply, room, run, send, uninstall, up, watch, why,
 };
 use crate::error::CliError;
 use crate::output::Output;
@@ -88,7 +88,7 @@ pub(crate) enum Command {
     /// Show the way of one message
     Why(why::WhyArgs),
     /// Find out what does not work and how to mend it
-    Doctor,
+    Doctor(doctor::DoctorArgs),
     /// Set up the assistants that are on this machine
     Install(install::InstallArgs),
     /// Take back what `install` did

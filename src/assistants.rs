@@ -7,9 +7,12 @@ use crate::view::text::one_line;
 use ecorelay_adapters::{Found, Installer, Machine, Plan, Setup, SetupError, setup_of, setups};
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A name this close to what was typed may be meant (0 to 1, after Jaro and Winkler).
 const ALIKE: f64 = 0.75;
+/// How long `up` looks around before it says what comes next.
+const GLANCE: Duration = Duration::from_millis(1_500);
 /// An answer to a question is no longer than this, in bytes.
 const ANSWER_BYTES: u64 = 256;
 
@@ -32,6 +35,13 @@ impl Here {
         Some(Self { setup, found, plan })
     }
 
+    /// Returns the plan without what a person is asked for first: that may be declined.
+    pub(crate) fn required(&self) -> Plan {
+        let mut plan = self.plan.clone();
+        plan.steps.retain(|step| step.consent.is_none());
+        plan
+    }
+
     /// Returns its name and version.
     pub(crate) fn title(&self) -> String {
         match self.found.version {
@@ -39,6 +49,48 @@ impl Here {
             None => self.setup.title().to_owned(),
         }
     }
+}
+
+/// Returns those assistants that are on this machine. They are looked for side by side: some take
+/// seconds to say their version.
+pub(crate) fn on_this_machine(setups: &[&'static dyn Setup], machine: &Machine) -> Vec<Here> {
+    std::thread::scope(|scope| {
+        let looks: Vec<_> = setups
+            .iter()
+            .map(|setup| scope.spawn(|| Here::look(*setup, machine)))
+            .collect();
+        let looks = looks.into_iter().filter_map(|look| look.join().ok());
+        looks.flatten().collect()
+    })
+}
+
+/// Returns whether an assistant on this machine is not set up, or none is. What takes longer
+/// than [`GLANCE`] to find out is not waited for.
+pub(crate) fn want_set_up(context: &Context) -> bool {
+    let Ok(machine) = machine(context) else {
+        return true;
+    };
+    let (sender, answers) = std::sync::mpsc::channel();
+    for setup in setups() {
+        let (machine, sender, installer) = (machine.clone(), sender.clone(), installer(context));
+        // Whoever is slow answers nobody.
+        std::thread::spawn(move || {
+            let here = Here::look(*setup, &machine);
+            let set_up = here.map(|here| installer.in_effect(&here.required()).unwrap_or(false));
+            let _ = sender.send(set_up);
+        });
+    }
+    drop(sender);
+    let end = Instant::now() + GLANCE;
+    let mut any = false;
+    while let Ok(answer) = answers.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        match answer {
+            Some(false) => return true,
+            Some(true) => any = true,
+            None => {}
+        }
+    }
+    !any
 }
 
 /// Returns this machine.

@@ -85,7 +85,7 @@ async fn ask(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Rendezvous(args) => rendezvous::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
-        Command::Doctor => doctor::run(context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Import(args) => import::run(args, context).await,
         Command::Mcp(_)
         | Command::Run(_)

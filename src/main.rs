@@ -3,7 +3,6 @@
 
 mod args;
 mod assistants;
-mod claude_code;
 mod commands;
 mod context;
 mod daemon;

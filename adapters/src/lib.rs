@@ -26,6 +26,7 @@ mod push;
 mod settings;
 mod setup;
 mod surroundings;
+mod table;
 
 pub use assistant::{Assistant, ChannelNotifications, Registration};
 pub use batch::{Batch, Offer, Parcel};
@@ -36,3 +37,4 @@ pub use setup::{
     setup_of, setups,
 };
 pub use surroundings::Surroundings;
+pub use table::abilities_table;

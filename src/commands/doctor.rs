@@ -8,18 +8,34 @@ mod hub;
 mod mesh;
 mod multicast;
 mod network;
+mod round_trip;
 mod servers;
 
 use crate::context::Context;
 use crate::error::CliError;
+use clap::Args;
 use finding::Level;
 use serde_json::json;
 
-pub(crate) async fn run(context: &Context) -> Result<(), CliError> {
-    let mut findings = files::check(&context.dir);
-    let can_start = findings.iter().all(|finding| finding.level != Level::Fail);
-    findings.extend(hub::check(&context.dir, can_start).await);
-    findings.extend(assistants::check());
+/// The arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// An assistant, such as claude or codex: checks it up to a real round trip
+    #[arg(value_name = "NAME")]
+    assistant: Option<String>,
+}
+
+pub(crate) async fn run(args: DoctorArgs, context: &Context) -> Result<(), CliError> {
+    let findings = match &args.assistant {
+        Some(name) => assistants::check_one(name, context).await?,
+        None => {
+            let mut findings = files::check(&context.dir);
+            let can_start = findings.iter().all(|finding| finding.level != Level::Fail);
+            findings.extend(hub::check(&context.dir, can_start).await);
+            findings.extend(assistants::check(context));
+            findings
+        }
+    };
     let failed = findings.iter().any(|finding| finding.level == Level::Fail);
     context.output.result(
         || json!({"ok": !failed, "findings": findings}),

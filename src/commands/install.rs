@@ -1,6 +1,8 @@
 //! `install`: sets up the assistants that are on this machine, after showing what that changes.
 
-use crate::assistants::{Here, absent, agreed, can_ask, installer, machine, meant, shown_name};
+use crate::assistants::{
+    Here, absent, agreed, can_ask, installer, machine, meant, on_this_machine, shown_name,
+};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::view::setup;
@@ -42,13 +44,15 @@ pub(crate) fn run(args: InstallArgs, context: &Context) -> Result<(), CliError> 
     let machine = machine(context)?;
     let installer = installer(context);
     let mut jobs = Vec::new();
-    for setup in meant(&args.names)? {
-        match Here::look(setup, &machine) {
-            Some(here) => jobs.push(job(here, &installer)),
-            None if args.names.is_empty() => {}
-            None => return Err(absent(setup)),
-        }
+    let meant = meant(&args.names)?;
+    let here = on_this_machine(&meant, &machine);
+    let missing = meant
+        .iter()
+        .find(|setup| here.iter().all(|here| here.setup.id() != setup.id()));
+    if let (Some(setup), false) = (missing, args.names.is_empty()) {
+        return Err(absent(*setup));
     }
+    jobs.extend(here.into_iter().map(|here| job(here, &installer)));
     if jobs.is_empty() {
         return nothing_here(context);
     }
@@ -109,7 +113,7 @@ fn ask_for_consents(
             };
             let keep = match step.consent {
                 None => true,
-                Some(_) if in_effect(installer, &alone) => true,
+                Some(_) if installer.in_effect(&alone).unwrap_or(false) => true,
                 Some(question) => match answers.iter().find(|(asked, _)| *asked == question) {
                     // Several steps may hang on one question.
                     Some((_, answer)) => *answer,
@@ -130,12 +134,6 @@ fn ask_for_consents(
         job.changes = installer.preview(id, &job.plan).map_err(CliError::from);
     }
     Ok(())
-}
-
-fn in_effect(installer: &Installer, step: &Plan) -> bool {
-    // Under a name that has no record, so that only this step counts.
-    let changes = installer.preview("", step);
-    changes.is_ok_and(|changes| changes.is_empty())
 }
 
 fn preview(jobs: &[Job], home: &str) -> String {

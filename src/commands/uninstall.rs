@@ -1,6 +1,6 @@
 //! `uninstall`: takes back what `install` did.
 
-use crate::assistants::{Here, agreed, can_ask, installer, machine, meant, shown_name};
+use crate::assistants::{agreed, can_ask, installer, machine, meant, on_this_machine, shown_name};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::view::setup;
@@ -44,9 +44,11 @@ pub(crate) fn run(args: UninstallArgs, context: &Context) -> Result<(), CliError
     let recorded = installer.recorded()?;
     let mut jobs = Vec::new();
     // The last that was set up goes first: two may have changed one file.
-    for setup in meant(&args.names)?.into_iter().rev() {
-        let here = Here::look(setup, &machine);
-        let plan = here.map(|here| here.plan).unwrap_or_default();
+    let meant = meant(&args.names)?;
+    let mut here = on_this_machine(&meant, &machine);
+    for setup in meant.into_iter().rev() {
+        let at = here.iter().position(|here| here.setup.id() == setup.id());
+        let plan = at.map(|at| here.remove(at).plan).unwrap_or_default();
         let changes = installer.preview_undo(setup.id(), &plan);
         let recorded = recorded.iter().any(|id| id == setup.id());
         // Somebody else's broken file is not in the way of what was never set up.

@@ -2,10 +2,9 @@
 
 use super::lasting::lasting_hub;
 use super::live_status::{follow, status};
-use crate::claude_code;
+use crate::assistants::want_set_up;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::identity::program;
 use crate::view::document::Doc;
 use crate::view::status::who_is_connected;
 use crate::view::style::{BOLD, DIM, GOOD, paint};
@@ -24,12 +23,9 @@ pub(crate) async fn run(args: UpArgs, context: &Context) -> Result<(), CliError>
     let (mut hub, started) = lasting_hub(context).await?;
     let status = status(&mut hub).await?;
     if !context.output.json() {
-        context.output.text(&welcome(
-            &status,
-            started,
-            claude_code::is_set_up(),
-            &program(),
-        ))?;
+        context
+            .output
+            .text(&welcome(&status, started, want_set_up(context)))?;
     } else if args.detach {
         let mut document = status;
         document["ok"] = json!(true);
@@ -43,16 +39,14 @@ pub(crate) async fn run(args: UpArgs, context: &Context) -> Result<(), CliError>
     follow(hub, context).await
 }
 
-fn welcome(status: &Value, started: bool, claude_code: bool, program: &str) -> String {
+fn welcome(status: &Value, started: bool, want_set_up: bool) -> String {
     let hub = Doc(status).text("hub_id");
     let since = if started { "has started" } else { "is running" };
-    let connect = if claude_code {
-        format!(
-            "{}\n",
-            paint(DIM, "already set up: every new `claude` session joins")
-        )
+    let assistants = if want_set_up {
+        "ecorelay install\n".to_owned()
     } else {
-        format!("claude mcp add ecorelay -s user -- {program} mcp\n")
+        let done = paint(DIM, "already set up: every new session joins");
+        format!("{done}\n")
     };
     let mut out = format!(
         "{} Hub {} {since}. {}\n\n{}\n",
@@ -62,7 +56,7 @@ fn welcome(status: &Value, started: bool, claude_code: bool, program: &str) -> S
         paint(BOLD, "Next"),
     );
     for (what, how) in [
-        ("Connect Claude Code", connect.as_str()),
+        ("Set up assistants", assistants.as_str()),
         ("See who is here", "ecorelay peers\n"),
         (
             "Write to a session",
@@ -88,12 +82,11 @@ mod tests {
         let text = plain(&welcome(
             &json!({"hub_id": "laptop", "sessions": []}),
             true,
-            false,
-            "/b/e",
+            true,
         ));
         assert_eq!(
             text,
-            "✓ Hub laptop has started. No session is connected yet.\n\nNext\n  Connect Claude Code  claude mcp add ecorelay -s user -- /b/e mcp\n  See who is here      ecorelay peers\n  Write to a session   ecorelay send NAME \"your message\"\n  Read the answers     ecorelay inbox\n  Add a machine        ecorelay pair\n  Something is wrong?  ecorelay doctor\n"
+            "✓ Hub laptop has started. No session is connected yet.\n\nNext\n  Set up assistants    ecorelay install\n  See who is here      ecorelay peers\n  Write to a session   ecorelay send NAME \"your message\"\n  Read the answers     ecorelay inbox\n  Add a machine        ecorelay pair\n  Something is wrong?  ecorelay doctor\n"
         );
     }
 }

@@ -103,7 +103,7 @@ fn sessions(doc: Doc<'_>, around: Surroundings<'_>) -> String {
     let sessions = doc.list("sessions");
     if sessions.is_empty() {
         return format!(
-            "{}\n  Add EcoRelay to Claude Code:  claude mcp add ecorelay -s user -- {} mcp\n",
+            "{}\n  Set up your assistants:  {} install\n",
             paint(BOLD, "No session is connected"),
             around.program
         );
@@ -360,7 +360,7 @@ Warnings (1)
         let text = plain(&page(&json!({"hub_id": "h", "sessions": []}), around()));
         assert_eq!(
             text,
-            "● hub h · version  · up 0 s · pid 0\n\nNo session is connected\n  Add EcoRelay to Claude Code:  claude mcp add ecorelay -s user -- /usr/bin/ecorelay mcp\n"
+            "● hub h · version  · up 0 s · pid 0\n\nNo session is connected\n  Set up your assistants:  /usr/bin/ecorelay install\n"
         );
     }
 

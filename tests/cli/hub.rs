@@ -67,7 +67,7 @@ fn up_starts_the_hub_says_what_is_next_and_leaves_it_running() {
     let home = TestHome::new();
     let words = home.run(&["up", "--detach"]).expect_code(0).stdout;
     assert!(
-        words.contains("claude mcp add ecorelay -s user -- "),
+        words.contains("Set up assistants    ecorelay install"),
         "{words}"
     );
     let mut up = Live::start(home.ecorelay(&["up", "--json"]));

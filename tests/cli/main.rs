@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod hub;
+mod install;
 mod mesh;
 mod pairing;
 mod refusals;
@@ -42,6 +43,8 @@ fn help_version_and_completions_need_no_hub() {
         "doctor",
         "import",
         "completions",
+        "install",
+        "uninstall",
     ] {
         assert!(
             help.lines()

@@ -52,6 +52,15 @@ impl Installer {
         Ok(changes(self.works(&record, id, plan)?))
     }
 
+    /// Returns whether everything in the plan is as it is to be, whoever made it so.
+    ///
+    /// # Errors
+    /// As [`Installer::preview`].
+    pub fn in_effect(&self, plan: &Plan) -> Result<bool, SetupError> {
+        // Without a record, what an earlier plan did is not asked for.
+        Ok(self.works(&Record::default(), "", plan)?.is_empty())
+    }
+
     /// Carries out the plan and returns what was changed.
     ///
     /// # Errors
