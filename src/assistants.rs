@@ -170,7 +170,7 @@ fn unknown(name: &str) -> CliError {
 /// Returns the error for an assistant that is not on this machine.
 pub(crate) fn absent(setup: &dyn Setup) -> CliError {
     CliError::failed(format!("{} is not on this machine.", setup.title())).hint(
-        "It is recognised by its program on PATH or by its folder of settings: install it, or add its folder to PATH.",
+        "It is recognised by its program on PATH, or by its settings: install it, or add its folder to PATH.",
     )
 }
 
