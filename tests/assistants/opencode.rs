@@ -8,6 +8,9 @@ use crate::support::scene::{Scene, play};
 use crate::support::scripted::{WORK, answer_to, question, scripted, tell};
 use serde_json::json;
 
+/// What a person types to have the model hand its work on.
+const DELEGATE: &str = "please delegate";
+
 /// What a person types to have the model ask for a permission.
 const ASK_FIRST: &str = "please run the command";
 
@@ -104,6 +107,18 @@ fn two_opencode_sessions_in_one_process_are_two_peers() {
             vera.send(name, &question(&topic));
             assert_eq!(vera.hears(&answer_to(&topic))["from"], name);
         }
+        // An agent at work for a session speaks as the session.
+        api.terminal.type_line(DELEGATE);
+        assert_eq!(vera.hears("from a helper")["from"], "api-2");
+
+        // The person calls the second one by a name.
+        api.terminal.wait_for("The helper has told vera.");
+        api.terminal.type_line("/rename");
+        api.terminal.wait_for("Rename Session");
+        api.terminal.press("C-u");
+        api.terminal.type_line("Billing Work");
+        scene.wait_for_peers(&["api", "billing-work"]);
+
         drop(api);
         scene.uninstall("opencode");
     });
@@ -154,6 +169,16 @@ fn model(gate: Gate) -> MockModel {
         if newest.contains(ASK_FIRST) && !newest.contains("[tool_result]") {
             let input = json!({"command": "echo allowed", "description": "Says a word"});
             return Reply::tool("bash", input);
+        }
+        if newest.contains(DELEGATE) {
+            let input = json!({
+                "description": "Tell vera", "prompt": tell("vera", "from a helper"),
+                "subagent_type": "general",
+            });
+            return Reply::tool("task", input);
+        }
+        if newest.contains("[tool_result] <task id=") {
+            return Reply::text("The helper has told vera.");
         }
         script(newest)
     })

@@ -12,6 +12,7 @@ import fs from "node:fs"
 import net from "node:net"
 import os from "node:os"
 import path from "node:path"
+import { isMainThread } from "node:worker_threads"
 
 // Set when this file is installed for a data directory of its own.
 const DATA_DIR = null
@@ -23,9 +24,13 @@ const SESSION_ARGUMENT = "_ecorelay_session"
 const WRITTEN_MS = 1000
 // How often a socket is looked for while there is none, and a held text looked at again.
 const LOOK_MS = 1000
+// How often OpenCode is asked what it does while a text is held: an event may be lost.
+const ASK_MS = 15000
 // How long OpenCode may take to accept a prompt, and to show that it has begun with it.
 const ANSWER_MS = 10000
 const RECEIPT_MS = 15000
+// The title of a conversation that has none yet.
+const DEFAULT_TITLE = /^New session - /
 // Bounds: conversations that are attached, texts held for one, sessions and message ids that
 // are remembered, one line of the socket in characters.
 const MOST_ATTACHED = 32
@@ -51,15 +56,16 @@ function hooks(client, directory) {
   const calls = new Map()
   // Texts that were submitted and not yet seen to begin.
   const submitted = []
-  // Only the terminal interface shows a conversation that is begun for a message.
-  const headless = ["serve", "web", "acp", "run"].includes(process.argv[2])
+  // Only the terminal interface shows a conversation that is begun for a message; it keeps its
+  // plugins in a worker.
+  const headless = isMainThread
   let ended = false
 
   const session = (id) => {
     let known = sessions.get(id)
     if (!known) {
       if (sessions.size >= MOST_KNOWN) sessions.delete(sessions.keys().next().value)
-      sessions.set(id, (known = { parent: undefined, busy: false, dialogs: new Set(), used: {} }))
+      sessions.set(id, (known = { parent: undefined, title: "", busy: false, dialogs: new Set(), used: {} }))
     }
     return known
   }
@@ -69,7 +75,10 @@ function hooks(client, directory) {
     const known = session(id)
     if (known.parent === undefined) {
       const { data } = (await within(client.session.get({ path: { id }, query: { directory } }), ANSWER_MS)) ?? {}
-      if (data) known.parent = data.parentID ?? null
+      if (data) {
+        known.parent = data.parentID ?? null
+        known.title ||= data.title ?? ""
+      }
       if (!known.used.agent && data?.agent && data.model?.id) {
         const { providerID, id: modelID, variant } = data.model
         use(known, data.agent, { providerID, modelID, variant: variant === "default" ? undefined : variant })
@@ -204,6 +213,26 @@ function hooks(client, directory) {
     void pump(attachment)
   }
 
+  const onStatus = (id, busy) => {
+    const known = session(id)
+    known.busy = busy
+    // Who was interrupted at a dialog never answers it.
+    if (!busy) for (const [one, other] of sessions) if (rootIfKnown(one) === id) other.dialogs.clear()
+    changed(rootIfKnown(id))
+  }
+  let asked = 0
+  const askStatus = async () => {
+    if (Date.now() - asked < ASK_MS) return
+    asked = Date.now()
+    const { data } = (await within(client.session.status({ query: { directory } }), ANSWER_MS)) ?? {}
+    if (!data) return
+    for (const attachment of attachments) {
+      const id = attachment.session
+      const busy = (data[id]?.type ?? "idle") !== "idle"
+      if (id !== null && attachment.held.length > 0 && !attachment.busy && !busy) onStatus(id, false)
+    }
+  }
+
   // Submits what is held, one text at a time, for as long as the conversation is idle.
   const pump = async (attachment) => {
     if (attachment.busy) return
@@ -285,6 +314,7 @@ function hooks(client, directory) {
         connect(attachment)
         if (attachment.held.length > 0) void pump(attachment)
       }
+      if (attachments.some(({ held }) => held.length > 0)) void askStatus().catch(() => {})
     })
   }, LOOK_MS)
   timer.unref?.()
@@ -292,7 +322,7 @@ function hooks(client, directory) {
 
   const onEvent = {
     "session.created": ({ info }) => {
-      session(info.id).parent = info.parentID ?? null
+      Object.assign(session(info.id), { parent: info.parentID ?? null, title: info.title ?? "" })
       if (!info.parentID) adopt(info.id)
     },
     "session.deleted": ({ info }) => {
@@ -300,10 +330,17 @@ function hooks(client, directory) {
       const attachment = of(info.id)
       if (attachment) forget(attachment)
     },
-    "session.status": ({ sessionID, status }) => {
-      session(sessionID).busy = status?.type !== "idle"
-      changed(sessionID)
+    "session.updated": ({ info }) => {
+      const known = session(info.id)
+      const before = known.title
+      known.title = info.title ?? ""
+      // The first title is OpenCode's own, and so is the one that replaces it; a later one is a
+      // person's wish.
+      const renamed = before && before !== known.title && !DEFAULT_TITLE.test(before)
+      const attachment = renamed && of(info.id)
+      if (attachment) send(attachment, { type: "session", session: info.id, name: known.title })
     },
+    "session.status": ({ sessionID, status }) => onStatus(sessionID, status?.type !== "idle"),
     "message.part.updated": ({ part }) => {
       const ours = part.type === "tool" && part.tool.startsWith(OUR_TOOLS)
       if (ours && part.state?.status === "running") written(part.callID, true)
