@@ -2,7 +2,7 @@
 
 use crate::commands::{
     broadcast, completions, connect, doctor, group, hubs, import, inbox, install, invite, join,
-    mcp, node, pair, rendezvous, reply, room, run, send, uninstall, up, watch, why,
+    mcp, node, pair, rendezvous, reply, room, run, send, uninstall, up, wait, watch, why,
 };
 use crate::error::CliError;
 use crate::output::Output;
@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Hubs(hubs::HubsArgs),
     /// Servers through which hubs on the internet find and reach each other
     Rendezvous(rendezvous::RendezvousArgs),
+    /// Wait for one message, show it and end
+    Wait(wait::WaitArgs),
     /// Show what comes, as it comes
     Watch(watch::WatchArgs),
     /// Show the way of one message

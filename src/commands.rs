@@ -30,6 +30,7 @@ pub(crate) mod send;
 mod typed;
 pub(crate) mod uninstall;
 pub(crate) mod up;
+pub(crate) mod wait;
 pub(crate) mod watch;
 pub(crate) mod why;
 mod words;
@@ -83,6 +84,7 @@ async fn ask(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Pair(args) => pair::run(args, context).await,
         Command::Hubs(args) => hubs::run(args, context).await,
         Command::Rendezvous(args) => rendezvous::run(args, context).await,
+        Command::Wait(args) => wait::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,

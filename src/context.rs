@@ -40,6 +40,11 @@ impl Context {
         })
     }
 
+    /// Returns the name that was asked for with `--as`.
+    pub(crate) fn asked_for(&self) -> Option<&str> {
+        self.acting.as_deref()
+    }
+
     /// Returns the name that acts.
     pub(crate) fn me(&self) -> Result<Name, CliError> {
         identity::acting_name(self.acting.as_deref())

@@ -60,8 +60,11 @@ fn a_channel_ends_when_its_client_does() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut channel = Channel::start(home.ecorelay(&["mcp"]));
         channel.initialize("2025-11-25");
+        let sockets = || std::fs::read_dir(home.data().join("push")).map_or(0, Iterator::count);
+        wait_until("its socket", || (sockets() == 1).then_some(()));
         channel.process.signal(signal);
         channel.process.ended();
+        assert_eq!(sockets(), 0);
     }
     // Its session is gone with it.
     let mut raw = RawClient::connect(&home.socket());
@@ -138,6 +141,70 @@ fn a_killed_hub_is_started_again_and_nothing_is_lost_or_shown_twice() {
     });
 }
 
+#[test]
+#[cfg(unix)]
+fn a_command_that_waits_takes_the_messages_of_the_session_it_runs_in() {
+    let home = TestHome::new();
+    let mut channel = Channel::start(home.ecorelay(&["--as", "bob", "mcp"]));
+    // Of the kind that is shown nothing by itself.
+    channel.initialize_as("gemini-cli-mcp-client", "2025-06-18");
+    let send = home.run(&["--as", "ann", "send", "bob", "are you there?", "--json"]);
+    let sent = send.expect_code(0).json();
+    assert_eq!(sent["state"], "stored", "{sent}");
+    let waited = home.run(&["wait"]).expect_code(0);
+    assert!(
+        waited.stdout.starts_with("[ecorelay] "),
+        "{}",
+        waited.stdout
+    );
+    assert!(waited.stdout.contains("\nare you there?\n"));
+    let id = sent["msg_id"].as_str().unwrap();
+    wait_until("the hub to hear of it", || {
+        let why = home.run(&["why", id, "--json"]).expect_code(0).json();
+        (why["state"] == "delivered").then_some(())
+    });
+    let waited = home.run(&["wait", "--timeout", "1", "--as", "bob", "--json"]);
+    assert_eq!(waited.expect_code(0).json()["text"], Value::Null);
+}
+
+#[test]
+fn a_command_that_waits_outside_a_session_acts_for_a_name() {
+    let home = TestHome::new();
+    let waited = home
+        .run(&["wait", "--as", "carol", "--timeout", "1"])
+        .expect_code(0);
+    assert_eq!(waited.stdout, "", "nothing came");
+    assert!(waited.stderr.contains("No message for carol"));
+    home.run(&["send", "carol", "one", "--as", "ann"])
+        .expect_code(0);
+    let waited = home.run(&["wait", "--as", "carol"]).expect_code(0);
+    assert!(waited.stdout.contains("one") && waited.stdout.contains("ecorelay reply m-"));
+    let waited = home.run(&["wait", "--as", "carol", "--timeout", "1", "--json"]);
+    let nothing = json!({"ok": true, "name": "carol", "msg_ids": [], "text": null});
+    assert_eq!(waited.expect_code(0).json(), nothing, "it was read");
+
+    let mut waiting = Live::start(home.ecorelay(&["wait", "--as", "carol", "--json"]));
+    wait_until("carol to be there", || {
+        let peers = home
+            .run(&["peers", "--json", "--as", "ann"])
+            .expect_code(0)
+            .json();
+        peers["peers"]
+            .as_array()?
+            .iter()
+            .any(|p| p["name"] == "carol")
+            .then_some(())
+    });
+    home.run(&["send", "carol", "two", "--as", "ann"])
+        .expect_code(0);
+    let line = waiting.json();
+    assert_eq!(
+        (&line["text"], &line["from"]),
+        (&json!("two"), &json!("ann"))
+    );
+    assert!(waiting.ended().success());
+}
+
 /// A channel process that is spoken to in raw lines.
 struct Channel {
     process: Live,
@@ -153,7 +220,11 @@ impl Channel {
     }
 
     fn initialize(&mut self, version: &str) -> Value {
-        let client = json!({"name": "raw", "version": "1"});
+        self.initialize_as("raw", version)
+    }
+
+    fn initialize_as(&mut self, name: &str, version: &str) -> Value {
+        let client = json!({"name": name, "version": "1"});
         let answer = self.ask(
             "initialize",
             json!({"protocolVersion": version, "capabilities": {}, "clientInfo": client}),

@@ -1,15 +1,16 @@
 //! What a channel's process finds around it, read once, so that everything that depends on it
 //! can be tried without touching a real environment.
 
+use crate::Assistant;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Variables in which assistants name the session to its MCP servers: Copilot CLI, Antigravity,
-/// Cursor CLI.
-const SESSION_VARS: [&str; 3] = [
-    "COPILOT_AGENT_SESSION_ID",
-    "ANTIGRAVITY_CONVERSATION_ID",
-    "CURSOR_CONVERSATION_ID",
+/// Variables in which assistants name the session to its MCP servers, by the assistant's id.
+/// An assistant that was started inside another one inherits the other's.
+const SESSION_VARS: [(&str, &str); 3] = [
+    ("copilot-cli", "COPILOT_AGENT_SESSION_ID"),
+    ("antigravity-cli", "ANTIGRAVITY_CONVERSATION_ID"),
+    ("cursor-cli", "CURSOR_CONVERSATION_ID"),
 ];
 
 /// The parts of the environment that matter to a channel.
@@ -27,8 +28,8 @@ pub struct Surroundings {
     pub claude_dirs: Vec<PathBuf>,
     /// Codex's folder: `CODEX_HOME`, else `~/.codex`.
     pub codex_home: Option<PathBuf>,
-    /// The assistant's own id of the session, where it tells its MCP servers.
-    pub session_id: Option<String>,
+    /// The ids of sessions that assistants tell their MCP servers, by the assistant's id.
+    pub session_ids: Vec<(&'static str, String)>,
     /// Process id of the client that started this channel; 0 where it is not known.
     pub parent: u32,
     /// The session's working directory.
@@ -51,10 +52,21 @@ impl Surroundings {
             inbox_token: text("CLAUDE_CODE_MESSAGING_TOKEN"),
             claude_dirs: config.into_iter().chain(claude).collect(),
             codex_home: set("CODEX_HOME").map(PathBuf::from).or_else(codex),
-            session_id: SESSION_VARS.iter().find_map(|name| text(name)),
+            session_ids: SESSION_VARS
+                .iter()
+                .filter_map(|(agent, name)| Some((*agent, text(name)?)))
+                .collect(),
             parent,
             cwd: std::env::current_dir().unwrap_or_default(),
         }
+    }
+
+    /// Returns the id of the session of this assistant in which the channel runs, where the
+    /// environment has it.
+    pub fn session_id(&self, assistant: &Assistant) -> Option<&str> {
+        let mut ids = self.session_ids.iter();
+        ids.find(|(agent, _)| *agent == assistant.id)
+            .map(|(_, id)| id.as_str())
     }
 }
 
@@ -68,7 +80,7 @@ impl fmt::Debug for Surroundings {
             .field("inbox_token", &self.inbox_token.as_ref().map(|_| "…"))
             .field("claude_dirs", &self.claude_dirs)
             .field("codex_home", &self.codex_home)
-            .field("session_id", &self.session_id)
+            .field("session_ids", &self.session_ids)
             .field("parent", &self.parent)
             .field("cwd", &self.cwd)
             .finish()

@@ -1,10 +1,13 @@
 //! What became of a push: the word of the client, of the kernel, or of nobody.
 
-use crate::delivery::TagUse;
+use crate::delivery::{TagUse, is_told_once};
 use crate::hub::{Done, Fail, Turn};
-use crate::{ConnId, Effect, Hub, Pushed, Store, Tag, Write};
-use ecorelay_protocol::{HubLine, PushResult};
+use crate::{ConnId, Effect, Found, Hub, MessageRow, Pushed, Store, Tag, Write};
+use ecorelay_protocol::{HubLine, PushResult, limits};
 use std::sync::Arc;
+
+/// Messages among which an ask that was handed late is looked for: a channel holds no more.
+const LATE_ASKS: usize = 64;
 
 impl Hub {
     /// A tagged line was written or dropped.
@@ -78,7 +81,7 @@ impl Hub {
         detail: Option<String>,
     ) -> Done {
         let Some(awaited) = self.delivery.awaiting.remove(&(conn, id.into())) else {
-            return Ok(()); // confirmed before, or never pushed to this connection
+            return self.settle_late(t, conn, id, result, path, detail);
         };
         if let Some(session) = self.sessions.get_mut(&awaited.to) {
             session.unconfirmed = session.unconfirmed.saturating_sub(1);
@@ -115,6 +118,60 @@ impl Hub {
                     ts: t.now,
                 },
             )?;
+        }
+        Ok(())
+    }
+
+    /// Notes what a push path says of a message that it refused before, or had not said
+    /// anything of for long: it waited in the session's channel until it could be handed.
+    fn settle_late(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        conn: ConnId,
+        id: &str,
+        result: PushResult,
+        path: &str,
+        detail: Option<String>,
+    ) -> Done {
+        let name = self.conns.get(&conn).and_then(|c| c.session.as_ref());
+        let Some(mailbox) = name.and_then(|name| self.mail.id(name)) else {
+            return Ok(());
+        };
+        self.flush_lazy(t)?;
+        let row = match t.store.find(id)? {
+            Some(Found::Message(row)) => Some(*row),
+            // An ask that was refused is kept under an id of its own.
+            None => {
+                let mut rows = t
+                    .store
+                    .unpushed(mailbox, LATE_ASKS, limits::QUEUE_BYTES)?
+                    .into_iter();
+                rows.find(|row| row.ask_id.as_deref() == Some(id))
+            }
+            Some(_) => None,
+        };
+        let handed = |row: &MessageRow| {
+            let pushed = row.pushed.as_ref();
+            pushed.is_some_and(|pushed| pushed.result == PushResult::Handed)
+        };
+        let Some(row) = row.filter(|row| row.key.mailbox == mailbox && !handed(row)) else {
+            return Ok(()); // confirmed before, or never pushed to this session
+        };
+        let key = row.key;
+        let pushed = Pushed {
+            ts: t.now,
+            result,
+            path: path.to_owned(),
+            detail,
+        };
+        self.write_lazily(t, Write::MarkPushed { key, pushed })?;
+        if result != PushResult::Handed {
+            return Ok(());
+        }
+        self.receipt_for_late_push(t, &row);
+        if row.read.is_none() && is_told_once(row.kind) {
+            let keys = vec![key];
+            self.write_lazily(t, Write::MarkRead { keys, ts: t.now })?;
         }
         Ok(())
     }

@@ -99,6 +99,15 @@ impl Server {
         match tool.line {
             "join_room" => link.joined(room),
             "leave_room" => link.left(room),
+            // What was answered was read.
+            "reply" => session.tell_pusher(Event::Read {
+                ids: line["ask_id"]
+                    .as_str()
+                    .map(str::to_owned)
+                    .into_iter()
+                    .collect(),
+                remaining: usize::MAX,
+            }),
             "group_history" => {
                 let group = line["group"].as_str().unwrap_or_default().to_owned();
                 session.tell_pusher(Event::ReadGroup(group));
@@ -121,8 +130,12 @@ fn note_read(session: &Session, success: &Success) {
         remaining,
     } = success
     {
+        // An ask was pushed under its own id.
+        let asks = messages.iter().filter_map(|m| m.ask_id.clone());
         session.tell_pusher(Event::Read {
-            ids: messages.iter().map(|m| m.msg_id.clone()).collect(),
+            ids: asks
+                .chain(messages.iter().map(|m| m.msg_id.clone()))
+                .collect(),
             remaining: *remaining,
         });
     }

@@ -152,8 +152,7 @@ impl Sessions {
         wanted_name: String,
         notices: Vec<String>,
     ) -> (Arc<Self>, JoinSet<()>) {
-        let id = recipe.around.session_id.clone();
-        let (first, tasks) = begin(&recipe, wanted_name, id, notices);
+        let (first, tasks) = begin(&recipe, wanted_name, None, notices);
         let sessions = Arc::new(Self {
             recipe,
             first,
@@ -170,6 +169,9 @@ impl Sessions {
     /// Takes note of who the client is.
     pub(crate) fn set_client(&self, assistant: &'static Assistant, agent: &str) {
         self.first.link.set_agent(agent);
+        if let Some(id) = self.recipe.around.session_id(assistant) {
+            self.first.set_id(id);
+        }
         let mut table = locked(&self.table);
         for other in table.others.values() {
             other.session.link.set_agent(agent);
@@ -233,13 +235,14 @@ impl Sessions {
     /// Returns the session that somebody wants to attach to, or a sentence about why not.
     pub(crate) fn attach(&self, attach: &Attach) -> Result<Present, String> {
         let id = attach.session.as_deref();
-        let several = self.assistant().several_sessions;
+        let assistant = self.assistant();
+        let several = assistant.several_sessions;
         let session = match attach.kind {
             Kind::Hook | Kind::Wait => self.asked_for(attach)?,
             Kind::Plugin | Kind::Terminal => {
                 let belongs_to = self.first.id().filter(|known| Some(known.as_str()) != id);
                 if let (false, Some(_), Some(known)) = (several, id, belongs_to) {
-                    let pinned = self.recipe.around.session_id.as_ref() == Some(&known);
+                    let pinned = self.recipe.around.session_id(assistant) == Some(&known);
                     if pinned || self.first.attached.load(Ordering::Relaxed) > 0 {
                         return Err(format!("This is the channel of session {known}."));
                     }

@@ -54,13 +54,29 @@ impl Hub {
         for row in rows {
             // Nothing that a push path says later counts for more than that.
             self.mesh.owed.remove(row.msg_id.as_str());
-            if let Some(hub) = &row.from.hub
-                && let Some(peer) = self.mesh.peer_of(hub).cloned()
-            {
-                let prefix = format!("{hub}.");
-                let id = row.msg_id.strip_prefix(&prefix).unwrap_or(&row.msg_id);
-                self.send_receipt(t, &peer, id.to_owned(), DeliveryState::Read, None);
-            }
+            self.receipt_for(t, row, DeliveryState::Read);
+        }
+    }
+
+    /// A message was handed over after all: the hub of its sender hears of it.
+    pub(crate) fn receipt_for_late_push(&mut self, t: &mut Turn<'_, impl Store>, row: &MessageRow) {
+        if row.read.is_none() {
+            self.receipt_for(t, row, DeliveryState::Delivered);
+        }
+    }
+
+    fn receipt_for(
+        &mut self,
+        t: &mut Turn<'_, impl Store>,
+        row: &MessageRow,
+        state: DeliveryState,
+    ) {
+        if let Some(hub) = &row.from.hub
+            && let Some(peer) = self.mesh.peer_of(hub).cloned()
+        {
+            let prefix = format!("{hub}.");
+            let id = row.msg_id.strip_prefix(&prefix).unwrap_or(&row.msg_id);
+            self.send_receipt(t, &peer, id.to_owned(), state, None);
         }
     }
 

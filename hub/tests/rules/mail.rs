@@ -360,6 +360,55 @@ fn an_answer_to_a_message_goes_to_its_sender_and_marks_it() {
 }
 
 #[test]
+fn a_message_that_was_refused_and_handed_later_is_delivered() {
+    let mut w = World::new();
+    let (a, b) = (w.v5("a"), w.v6("b"));
+    let pushed = |id: &Value, result: &str| json!({"type":"pushed","msg_ids":[id],"result":result,"path":"plugin"});
+    let last_word = |w: &mut World, id: &Value| {
+        let trace = w.ask(b, json!({"type":"why","msg_id":id}))["trace"].clone();
+        let steps = trace["steps"].as_array().unwrap().clone();
+        let word = steps.iter().rfind(|s| s["step"] == "pushed").unwrap();
+        word["detail"].as_str().unwrap_or_default().to_owned()
+    };
+    w.send(a, send("b", "q"));
+    let id = w.confirm(b, "refused")[0]["msg_id"].clone();
+    assert!(last_word(&mut w, &id).contains("not handed over"));
+    w.send(b, pushed(&id, "handed"));
+    assert_eq!(
+        last_word(&mut w, &id),
+        "By plugin: handed to the live session."
+    );
+    // Whatever is said after that: it was handed.
+    w.send(b, pushed(&id, "refused"));
+    assert!(last_word(&mut w, &id).contains("handed to the live session"));
+    // Nobody else can say so of it.
+    w.send(a, send("b", "r"));
+    let id = w.confirm(b, "refused")[0]["msg_id"].clone();
+    let c = w.v6("c");
+    w.send(c, pushed(&id, "handed"));
+    assert!(last_word(&mut w, &id).contains("not handed over"));
+    // It does not come again when the session comes back.
+    w.send(b, pushed(&id, "handed"));
+    w.gone(b);
+    let b = w.v6("b");
+    assert!(w.take_type(b, "incoming_message").is_empty());
+    assert_eq!(w.inbox(b), ["q", "r"], "handed is not read");
+}
+
+#[test]
+fn an_ask_that_was_handed_later_is_told_once() {
+    let mut w = World::new();
+    let (a, b) = (w.v5("a"), w.v6("b"));
+    let ask = json!({"type":"broadcast","question":"who?","broadcast_id":"bc"});
+    w.send(a, ask);
+    w.confirm(b, "refused");
+    let handed = json!({"type":"pushed","msg_ids":["bc:b"],"result":"handed","path":"hook"});
+    w.send(b, handed);
+    w.pass(1_000);
+    assert!(w.inbox(b).is_empty());
+}
+
+#[test]
 fn a_session_that_comes_back_is_told_what_waits() {
     let mut w = World::new();
     let (a, b) = (w.v5("a"), w.v6("b"));

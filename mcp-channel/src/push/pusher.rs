@@ -323,10 +323,8 @@ impl Pusher {
             let pause = AGAIN_AFTER_S[self.failures.min(AGAIN_AFTER_S.len() - 1)];
             self.failures += 1;
             self.may_try = false;
-            self.again = self
-                .routes
-                .may_come_back()
-                .then(|| Instant::now() + Duration::from_secs(pause));
+            let may_work = self.routes.may_come_back() || self.routes.first(0).is_some();
+            self.again = may_work.then(|| Instant::now() + Duration::from_secs(pause));
         } else {
             self.may_try = true;
         }
