@@ -13,7 +13,7 @@ fn requests() -> Vec<Value> {
     vec![
         json!({"type": "pair"}),
         json!({"type": "pair", "code": "7-otter-lamp"}),
-        json!({"type": "pair_answer", "leave": true}),
+        json!({"type": "pair_answer", "choice": "leave"}),
         json!({"type": "invite"}),
         hub("revoke"),
         hub("forget"),
