@@ -10,14 +10,6 @@ use std::path::PathBuf;
 
 /// The rule that lets the model use the tools of EcoRelay, and no others, unasked.
 const RULE: &str = "mcp__ecorelay__*";
-/// When the hook that waits for a message is started: where a session begins, and wherever the
-/// one before may have ended without a message.
-const EVENTS: [&str; 3] = ["SessionStart", "UserPromptSubmit", "Stop"];
-/// How long the waiting hook may wait, in seconds: a day, after which the next event starts it
-/// anew.
-const HOOK_SECONDS: u32 = 86_400;
-/// What stands in the command of the hook and in nobody else's.
-const HOOK: &str = "hook claude";
 /// What a person is asked before the tools need no confirmation.
 const UNASKED: &str = "May Claude Code's model use the tools of EcoRelay without asking you for each call? Without that, a session that is woken by a message waits for your yes before it can answer.";
 
@@ -41,10 +33,10 @@ impl Setup for ClaudeCode {
     fn abilities(&self) -> Abilities {
         Abilities {
             tools: "MCP",
-            idle_push: "inbox socket (2.1.224 or newer), else a waiting hook",
-            busy_push: "the same, with the next tool result or turn",
+            idle_push: "inbox socket (2.1.224 or newer)",
+            busy_push: "inbox socket, with the next tool result or turn",
             cold_start: "yes",
-            receipt: "none: written to the socket; hook has handed it over",
+            receipt: "none: written to the socket",
             tested: "2.1.330",
         }
     }
@@ -58,7 +50,7 @@ impl Setup for ClaudeCode {
         Some(Found { program, version })
     }
 
-    fn plan(&self, machine: &Machine, found: &Found) -> Plan {
+    fn plan(&self, machine: &Machine, _found: &Found) -> Plan {
         let settings = settings_file(machine);
         if has_plugin(machine) {
             return Plan {
@@ -69,7 +61,7 @@ impl Setup for ClaudeCode {
             };
         }
         let path = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
-        let mut steps = vec![
+        let steps = vec![
             Step {
                 file: state_file(machine),
                 why: "every session has the tools and its channel",
@@ -84,7 +76,7 @@ impl Setup for ClaudeCode {
                 consent: None,
             },
             Step {
-                file: settings.clone(),
+                file: settings,
                 why: "the model may use the tools of EcoRelay unasked",
                 edit: Edit::JsonItem {
                     at: path(&["permissions", "allow"]),
@@ -94,29 +86,6 @@ impl Setup for ClaudeCode {
                 consent: Some(UNASKED),
             },
         ];
-        if found
-            .version
-            .is_some_and(|version| version < FIRST_WITH_INBOX)
-        {
-            let hook = json!({"hooks": [{
-                "type": "command",
-                "command": machine.command_line(&["hook", "claude"]),
-                "asyncRewake": true,
-                "timeout": HOOK_SECONDS,
-                "rewakeSummary": "EcoRelay",
-                "rewakeMessage": "A message from another session:",
-            }]});
-            steps.extend(EVENTS.iter().map(|event| Step {
-                file: settings.clone(),
-                why: "a message wakes a session of this older version",
-                edit: Edit::JsonItem {
-                    at: path(&["hooks", event]),
-                    value: hook.clone(),
-                    ours: HOOK.into(),
-                },
-                consent: None,
-            }));
-        }
         Plan {
             steps,
             notes: vec![
@@ -151,14 +120,14 @@ fn of_version(found: &Found) -> Option<Check> {
         (None, _) => None,
         (Some(program), None) => Some(doubtful(
             format!(
-                "{} does not say its version, so it is set up like a current one; before {FIRST_WITH_INBOX} messages would wait in the inbox.",
+                "{} does not say its version; before {FIRST_WITH_INBOX} messages wait until the model looks into its inbox.",
                 program.display()
             ),
             update(),
         )),
         (_, Some(version)) if version < FIRST_WITH_INBOX => Some(doubtful(
             format!(
-                "Claude Code {version} has no inbox socket ({FIRST_WITH_INBOX} and newer have): messages reach its sessions by a waiting hook."
+                "Claude Code {version} has no inbox socket ({FIRST_WITH_INBOX} and newer have): messages wait until its model looks into its inbox, unless the session was started with channels."
             ),
             update(),
         )),
