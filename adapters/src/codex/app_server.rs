@@ -27,6 +27,11 @@ pub enum Request<'a> {
         /// What the model is to see.
         text: &'a str,
     },
+    /// Asks what stands in a thread's queue.
+    List {
+        /// The thread's id.
+        thread: &'a str,
+    },
 }
 
 impl Request<'_> {
@@ -55,6 +60,7 @@ impl Request<'_> {
                     "input": [{"type": "text", "text": text}],
                 }),
             ),
+            Self::List { thread } => ("thread/queue/list", json!({"threadId": thread})),
         };
         json!({"id": id, "method": method, "params": params}).to_string()
     }
@@ -87,12 +93,6 @@ pub fn answer(frame: &str, id: u64) -> Option<Result<Value, String>> {
 pub struct Thread {
     /// Whether this server has it in memory: only such a thread takes from its queue.
     pub loaded: bool,
-    /// Whether a turn runs.
-    pub busy: bool,
-    /// Whether a question to the user is open.
-    pub asks: bool,
-    /// Whether it was made by a person, not by Codex for its own use.
-    pub lasting: bool,
     /// The name that its user gave it.
     pub name: Option<String>,
     /// Where it is written.
@@ -103,22 +103,24 @@ impl Thread {
     /// Reads the answer to [`Request::Read`].
     pub fn of(answer: &Value) -> Self {
         let thread = &answer["thread"];
-        let status = &thread["status"];
-        let kind = status["type"].as_str().unwrap_or_default();
-        let flags = status["activeFlags"].as_array();
+        let status = thread["status"]["type"].as_str().unwrap_or_default();
         let text = |key: &str| {
             let text = thread[key].as_str()?.trim();
             (!text.is_empty()).then(|| text.to_owned())
         };
         Self {
-            loaded: !kind.is_empty() && kind != "notLoaded",
-            busy: kind == "active",
-            asks: flags.is_some_and(|flags| !flags.is_empty()),
-            lasting: thread["ephemeral"] != true,
+            loaded: !status.is_empty() && status != "notLoaded",
             name: text("name"),
             log: text("path").map(PathBuf::from),
         }
     }
+}
+
+/// Reads the answer to [`Request::List`]: whether the message stands in the queue. True where
+/// the answer is only a part of it.
+pub fn holds(answer: &Value, message: &str) -> bool {
+    let mut queued = answer["data"].as_array().into_iter().flatten();
+    !answer["nextCursor"].is_null() || queued.any(|one| one["clientUserMessageId"] == message)
 }
 
 #[cfg(test)]
@@ -162,15 +164,22 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_says_whether_a_turn_runs_or_a_question_is_open() {
+    fn a_thread_says_whether_the_server_has_it() {
         let of = |status: Value| Thread::of(&json!({"thread": {"status": status, "path": "/l"}}));
         let idle = of(json!({"type": "idle"}));
-        assert!(idle.loaded && !idle.busy && !idle.asks && idle.lasting);
-        assert_eq!(idle.log, Some("/l".into()));
-        let asking = of(json!({"type": "active", "activeFlags": ["waitingOnApproval"]}));
-        assert!(asking.busy && asking.asks);
+        assert!(idle.loaded && idle.log == Some("/l".into()) && idle.name.is_none());
+        assert!(of(json!({"type": "active", "activeFlags": ["waitingOnApproval"]})).loaded);
         assert!(!of(json!({"type": "notLoaded"})).loaded);
         assert!(!Thread::of(&json!(null)).loaded);
+    }
+
+    #[test]
+    fn a_queue_holds_a_message_until_the_last_page_lacks_it() {
+        let page =
+            |next: Value| json!({"data": [{"clientUserMessageId": "a"}], "nextCursor": next});
+        assert!(holds(&page(Value::Null), "a"));
+        assert!(!holds(&page(Value::Null), "b"));
+        assert!(holds(&page("more".into()), "b"), "not seen to be gone");
     }
 
     proptest! {
@@ -178,6 +187,7 @@ mod tests {
         fn nothing_that_a_server_sends_is_a_panic(text in ".*", id in 0_u64..3) {
             if let Some(Ok(value)) = answer(&text, id) {
                 Thread::of(&value);
+                holds(&value, "m");
             }
         }
     }
