@@ -2,6 +2,7 @@
 
 use crate::attach;
 use crate::client::StartHub;
+use crate::early;
 use crate::name;
 use crate::platform;
 use crate::server::Server;
@@ -110,11 +111,17 @@ pub async fn serve(
         ready,
     };
     let dir = recipe.dir.clone().ok();
+    let early_ready = recipe.ready.clone();
     let around = recipe.around.clone();
     let (sessions, mut background) = Sessions::new(recipe, resolved.name, notices);
     background.spawn(name::follow(around.clone(), sessions.first().link.clone()));
     background.spawn(sessions.clone().sweep());
-    background.spawn(attach::listen(dir, around.parent, sessions.clone()));
+    background.spawn(attach::listen(
+        dir.clone(),
+        around.parent,
+        sessions.clone(),
+    ));
+    background.spawn(early::look(sessions.clone(), dir, around, early_ready));
     let server = Server::new(sessions, ready_tx);
     let service = rmcp::service::serve_directly(server, transport, None);
     let served = async {

@@ -19,6 +19,7 @@ pub mod attach;
 mod channel;
 pub mod client;
 mod content;
+mod early;
 mod envelope;
 mod git;
 mod inbox;

@@ -8,5 +8,6 @@
 mod aider;
 mod claude;
 mod opencode;
+mod codex;
 #[path = "../support/mod.rs"]
 mod support;

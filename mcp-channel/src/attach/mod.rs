@@ -44,6 +44,19 @@ pub(crate) async fn listen(dir: Option<DataDir>, client: u32, sessions: Arc<Sess
     std::future::pending().await
 }
 
+/// Returns how many channels a client has started, this process among them.
+#[cfg(unix)]
+pub(crate) fn channels_of(dir: &DataDir, client: u32) -> usize {
+    let all = place::entries(&dir.root().join(place::FOLDER));
+    all.iter().filter(|entry| entry.client == client).count()
+}
+
+/// Nothing tells on this platform.
+#[cfg(not(unix))]
+pub(crate) fn channels_of(_dir: &DataDir, _client: u32) -> usize {
+    0
+}
+
 /// There is no such socket on this platform.
 #[cfg(not(unix))]
 pub(crate) async fn listen(_dir: Option<DataDir>, _client: u32, _sessions: Arc<Sessions>) {

@@ -1,0 +1,194 @@
+//! Codex CLI, on its own (`--no-daemon`) and attached to an app-server.
+
+use crate::support::mock_model::{Gate, MockModel};
+use crate::support::mock_responses::RESPONSES;
+use crate::support::process::Live;
+use crate::support::scene::{Scene, play};
+use crate::support::scripted::{WORK, WORK_DONE, answer_to, question, scripted, tell};
+use crate::support::terminal::Terminal;
+use crate::support::wait_until;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What stands below the box in which a person types, once Codex is ready.
+const READY: &str = "Ask Codex to do anything";
+
+#[test]
+fn codex_on_its_own_sends_is_woken_hears_after_its_turn_and_answers() {
+    let test = "codex::codex_on_its_own_sends_is_woken_hears_after_its_turn_and_answers";
+    play(test, &["codex"], |mut scene| {
+        let gate = Gate::closed();
+        let api = Session::prepare(&mut scene, model(&gate));
+        let api = api.start(&scene, &["--no-daemon"]);
+        let mut vera = scene.peer("vera");
+
+        // Its model sends, and so it becomes known.
+        api.terminal.type_line(&tell("vera", "the build is green"));
+        vera.hears("the build is green");
+        scene.wait_for_peers(&["api"]);
+
+        converse(&scene, &api, &mut vera, &gate, "queue");
+        api.end(&mut scene);
+    });
+}
+
+#[test]
+fn codex_with_an_app_server_is_woken_before_its_first_turn() {
+    let test = "codex::codex_with_an_app_server_is_woken_before_its_first_turn";
+    play(test, &["codex"], |mut scene| {
+        let gate = Gate::closed();
+        let api = Session::prepare(&mut scene, model(&gate));
+        let socket = scene.home.path().join("app.sock");
+        let address = format!("unix://{}", socket.display());
+        let mut server = api.command(&scene, &["app-server", "--listen", &address]);
+        server.current_dir(scene.home.path());
+        let _server = Live::start(server);
+        wait_until("the app-server's socket", || socket.exists().then_some(()));
+        let api = api.start(&scene, &["--remote", &address]);
+        let mut vera = scene.peer("vera");
+
+        // Before its first turn.
+        scene.wait_for_peers(&["api"]);
+        let id = vera.send("api", &question("the start"));
+        vera.hears(&answer_to("the start"));
+        scene.wait_until_handed(&id, "app-server");
+
+        // Its model sends.
+        api.terminal.type_line(&tell("vera", "the build is green"));
+        vera.hears("the build is green");
+
+        converse(&scene, &api, &mut vera, &gate, "app-server");
+        api.end(&mut scene);
+    });
+}
+
+/// Has the session woken from idleness, and spoken to while it works and its person types.
+fn converse(
+    scene: &Scene,
+    api: &Session,
+    vera: &mut crate::support::scene::Peer,
+    gate: &Gate,
+    path: &str,
+) {
+    let id = vera.send("api", &question("the port"));
+    vera.hears(&answer_to("the port"));
+    scene.wait_until_handed(&id, path);
+
+    api.terminal.type_line(WORK);
+    api.model
+        .wait_for("the long work", 0, |newest| newest.contains(WORK));
+    api.terminal.type_draft("a thought of mine");
+    let before = api.model.turns();
+    let id = vera.send("api", &question("the colour"));
+    gate.open();
+    vera.hears(&answer_to("the colour"));
+    scene.wait_until_handed(&id, path);
+    api.terminal.wait_for(WORK_DONE);
+    let (_, turn) = api.model.wait_for("the question", before, |newest| {
+        newest.contains("the colour?")
+    });
+    assert!(!turn.newest.contains(WORK), "it came into the running turn");
+    api.terminal.wait_for("a thought of mine");
+}
+
+/// Returns a model that follows the common script.
+fn model(gate: &Gate) -> MockModel {
+    let script = scripted(|tool| format!("mcp__ecorelay/{tool}"), gate.clone());
+    MockModel::speaking(&RESPONSES, script)
+}
+
+/// A home in which Codex is set up, and a project in it.
+struct Prepared {
+    project: PathBuf,
+    model: MockModel,
+    settings: String,
+}
+
+/// An interactive session of Codex.
+struct Session {
+    terminal: Terminal,
+    model: MockModel,
+    settings: String,
+}
+
+impl Session {
+    fn prepare(scene: &mut Scene, model: MockModel) -> Prepared {
+        let project = scene.project("api");
+        let settings = settings(&model, &project);
+        scene.write(".codex/config.toml", &settings);
+        scene.install("codex");
+        Prepared {
+            project,
+            model,
+            settings,
+        }
+    }
+
+    /// Ends it and undoes what setting Codex up has changed.
+    fn end(self, scene: &mut Scene) {
+        drop(self.terminal);
+        let written = scene.read(".codex/config.toml");
+        scene.uninstall("codex");
+        let left = scene.read(".codex/config.toml");
+        for line in self.settings.lines() {
+            assert!(left.contains(line), "{line:?} is lost from: {written}");
+        }
+    }
+}
+
+impl Prepared {
+    fn command(&self, scene: &Scene, args: &[&str]) -> Command {
+        let mut command = scene.command("codex", &self.project);
+        command.args(args).env("MOCK_KEY", "none");
+        command
+    }
+
+    fn start(self, scene: &Scene, args: &[&str]) -> Session {
+        let terminal = scene.terminal("api", &self.command(scene, args));
+        terminal.wait_for(READY);
+        Session {
+            terminal,
+            model: self.model,
+            settings: self.settings,
+        }
+    }
+}
+
+/// Returns the settings of a person who has used Codex before.
+fn settings(model: &MockModel, project: &Path) -> String {
+    format!(
+        r#"# Keep this line.
+model = "gpt-5.5"
+model_provider = "office"   # ours
+check_for_update_on_startup = false
+approval_policy = "on-request"
+sandbox_mode = "read-only"
+
+[analytics]
+enabled = false
+
+[model_providers.office]
+name = "office"
+base_url = "{url}/v1"
+env_key = "MOCK_KEY"
+wire_api = "responses"
+requires_openai_auth = false
+supports_websockets = false
+request_max_retries = 0
+stream_max_retries = 0
+
+[mcp_servers.tickets]   # somebody else's
+command = "tickets-mcp"
+enabled = false
+
+[notice.model_migrations]
+"gpt-5.5" = "gpt-6-sol"
+
+[projects."{project}"]
+trust_level = "trusted"
+# The end.
+"#,
+        url = model.url(),
+        project = project.display(),
+    )
+}
