@@ -116,11 +116,7 @@ pub async fn serve(
     let (sessions, mut background) = Sessions::new(recipe, resolved.name, notices);
     background.spawn(name::follow(around.clone(), sessions.first().link.clone()));
     background.spawn(sessions.clone().sweep());
-    background.spawn(attach::listen(
-        dir.clone(),
-        around.parent,
-        sessions.clone(),
-    ));
+    background.spawn(attach::listen(dir.clone(), around.parent, sessions.clone()));
     background.spawn(early::look(sessions.clone(), dir, around, early_ready));
     let server = Server::new(sessions, ready_tx);
     let service = rmcp::service::serve_directly(server, transport, None);
