@@ -40,8 +40,8 @@ fn codex_with_an_app_server_is_woken_before_its_first_turn() {
         let api = Session::prepare(&mut scene, model(&gate));
         let socket = scene.home.path().join("app.sock");
         let address = format!("unix://{}", socket.display());
-        let mut server = api.command(&scene, &["app-server", "--listen", &address]);
-        server.current_dir(scene.home.path());
+        // Codex starts the threads of such a server in the server's own folder.
+        let server = api.command(&scene, &["app-server", "--listen", &address]);
         let _server = Live::start(server);
         wait_until("the app-server's socket", || socket.exists().then_some(()));
         let api = api.start(&scene, &["--remote", &address]);
