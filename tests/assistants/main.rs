@@ -7,7 +7,7 @@
 
 mod aider;
 mod claude;
-mod opencode;
 mod codex;
+mod opencode;
 #[path = "../support/mod.rs"]
 mod support;
