@@ -9,6 +9,8 @@ const SHORT: usize = 60;
 /// Rows above the lowest one with text in which a question or a sign of work is looked for:
 /// what stands higher is history.
 const LOW_ROWS: usize = 16;
+/// As much above the cursor of a program that nobody knows: it has no box that stays below.
+const NEAR_ROWS: usize = 6;
 /// What frames an input box.
 const FRAME: &[char] = &['│', '┃', '|', '▌', '▏', '║', ' '];
 
@@ -58,7 +60,11 @@ pub(crate) fn look(program: &Program, screen: &Screen, marked: bool) -> Look {
         .iter()
         .rposition(|row| !row.trim().is_empty())
         .unwrap_or(0);
-    let low = &rows[(lowest + 1).saturating_sub(LOW_ROWS)..=lowest];
+    let reach = match program.prompt {
+        Prompt::Sign(_) => NEAR_ROWS,
+        Prompt::Row(_) | Prompt::Box { .. } => LOW_ROWS,
+    };
+    let low = &rows[(lowest + 1).saturating_sub(reach)..=lowest];
     let shows = |words: &[&str]| {
         let mut rows = low.iter();
         rows.any(|row| words.iter().any(|word| row.contains(word)))
@@ -72,8 +78,8 @@ pub(crate) fn look(program: &Program, screen: &Screen, marked: bool) -> Look {
             }
             at_row(prompts, &before, &after)
         }
-        _ if shows(program.questions) => Look::Question,
-        _ if shows(program.works) => Look::Busy,
+        Prompt::Box { .. } | Prompt::Sign(_) if shows(program.questions) => Look::Question,
+        Prompt::Box { .. } | Prompt::Sign(_) if shows(program.works) => Look::Busy,
         Prompt::Box { marks, invitations } => in_box(marks, invitations, low),
         Prompt::Sign(signs) => {
             if !screen.bracketed_paste() {

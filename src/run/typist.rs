@@ -126,6 +126,9 @@ impl Typist {
         if self.is_typing() {
             return Some("waits for the message before it");
         }
+        if self.look != Look::Ready {
+            return Some(self.look.why());
+        }
         if self.keys_at.is_some_and(|at| now < at + KEYS_QUIET) {
             return Some("waits: the person is typing");
         }

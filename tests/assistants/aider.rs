@@ -31,7 +31,7 @@ fn aider_is_woken_keeps_drafts_waits_while_busy_and_answers() {
         scene.wait_until_handed(&id, "terminal");
 
         // Nothing is typed into the question whether the command may be run.
-        terminal.wait_for("Run shell command?");
+        wait_until_asked(&terminal, "Run shell command?");
         let waits = vera.send("docs", "a word while you are asked");
         wait_until_said(&scene, &waits, "asks the person something");
         answer(&terminal, "y");
@@ -56,7 +56,7 @@ fn aider_is_woken_keeps_drafts_waits_while_busy_and_answers() {
         gate.open();
         terminal.wait_for(WORK_DONE);
         model.wait_for("the question", from, |newest| newest.contains(&id));
-        terminal.wait_for("Run shell command?");
+        wait_until_asked(&terminal, "Run shell command?");
         answer(&terminal, "y");
         vera.hears(&answer_to("the colour"));
         decline_output(&terminal);
@@ -139,6 +139,15 @@ fn type_at_prompt(terminal: &Terminal, line: &str) {
     terminal.type_line(line);
 }
 
+/// Waits until Aider asks this, and has no answer yet.
+fn wait_until_asked(terminal: &Terminal, question: &str) {
+    crate::support::wait_until(&format!("the question {question:?}"), || {
+        let screen = terminal.screen();
+        let last = screen.lines().last()?;
+        (last.contains(question) && last.ends_with("[Yes]:")).then_some(())
+    });
+}
+
 /// Answers a question, as a person would.
 fn answer(terminal: &Terminal, letter: &str) {
     terminal.press(letter);
@@ -147,9 +156,8 @@ fn answer(terminal: &Terminal, letter: &str) {
 
 /// Says no to the command's output being shown to the model.
 fn decline_output(terminal: &Terminal) {
-    terminal.wait_for("output to the chat?");
+    wait_until_asked(terminal, "output to the chat?");
     answer(terminal, "n");
-    terminal.wait_for("output to the chat? (Y)es/(N)o [Yes]: n");
 }
 
 /// Waits until `ecorelay why` has said these words about the message.

@@ -96,6 +96,8 @@ impl Editor {
                 self.show("\x1b[?2004hRun this? (y/n) > ");
                 let key = self.key();
                 self.note(&json!({"answered": char::from(key).to_string()}));
+                // The question goes out of sight, as it does in the course of a conversation.
+                self.show(&"\r\nSO BE IT".repeat(8));
                 self.show("\r\n");
             }
             "size" => {
