@@ -76,6 +76,8 @@ pub(crate) fn want_set_up(context: &Context) -> bool {
         // Whoever is slow answers nobody.
         std::thread::spawn(move || {
             let here = Here::look(*setup, &machine);
+            // What needs no setting up tells nothing.
+            let here = here.filter(|here| !here.plan.steps.is_empty());
             let set_up = here.map(|here| installer.in_effect(&here.required()).unwrap_or(false));
             let _ = sender.send(set_up);
         });

@@ -144,6 +144,12 @@ fn preview(jobs: &[Job], home: &str) -> String {
             Err(error) => {
                 out.push_str(&format!("\n  {} {}\n", paint(FAIL, "✗"), error.sentence()));
             }
+            Ok(_) if job.plan.steps.is_empty() => {
+                out.push_str(&format!("  {}\n", paint(DIM, "needs no setting up")));
+                for note in &job.plan.notes {
+                    out.push_str(&format!("  {}\n", one_line(note)));
+                }
+            }
             Ok(changes) if changes.is_empty() => {
                 out.push_str(&format!("  {}\n", paint(DIM, "is set up already")));
             }

@@ -85,6 +85,11 @@ fn brief(here: &Here, machine: &Machine, context: &Context) -> (Vec<Finding>, bo
     let install = format!("ecorelay install {name}");
     let installer = installer(context);
     let set_up = match installer.in_effect(&here.required()) {
+        Ok(true) if here.plan.steps.is_empty() => {
+            let notes = here.plan.notes.first().map(String::as_str);
+            findings.push(ok(check, notes.unwrap_or("It needs no setting up.")));
+            true
+        }
         Ok(true) => {
             findings.push(ok(check, "It is set up."));
             true
