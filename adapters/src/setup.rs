@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod installer;
 mod json;
+mod original;
 mod record;
 mod text;
 mod toml;

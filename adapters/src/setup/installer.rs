@@ -3,8 +3,9 @@
 //! The order makes it safe to be killed at any moment: the originals are kept and the record is
 //! written before a file is changed, and forgotten only after it has been changed back.
 
-use super::edit::{EditError, Original};
-use super::record::{Changed, Record, digest};
+use super::edit::EditError;
+use super::original::{Kept, backup_place, backups};
+use super::record::{Changed, Record, by_plan, digest};
 use super::{Edit, Plan, SetupError, file};
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
@@ -170,7 +171,7 @@ impl Installer {
             .map(|bytes| as_text(file, bytes))
             .transpose()?;
         let steps: Vec<_> = plan.steps.iter().filter(|step| step.file == file).collect();
-        let original = known.map(|known| self.original(known));
+        let original = known.map(|known| Kept::read(&self.root, known));
         if let (Some(known), Some(original)) = (known, &original) {
             // What an earlier version did and this one does not.
             for edit in known.edits.iter().rev() {
@@ -256,7 +257,7 @@ impl Installer {
                 continue;
             };
             let original = match recorded {
-                true => self.original(known),
+                true => Kept::read(&self.root, known),
                 false => Kept::Unknown,
             };
             let after = if known.after == digest(&before) && original != Kept::Unknown {
@@ -332,19 +333,6 @@ impl Installer {
         file::write_private(&self.root.join(place), before)
     }
 
-    fn original(&self, known: &Changed) -> Kept {
-        match &known.backup {
-            None => Kept::NoFile,
-            Some(place) => match file::read(&self.root.join(place)) {
-                Ok(Some(bytes)) => match String::from_utf8(bytes) {
-                    Ok(text) => Kept::Text(text),
-                    Err(_) => Kept::Unknown,
-                },
-                _ => Kept::Unknown,
-            },
-        }
-    }
-
     /// Nobody else changes the set-up while this is held.
     fn lock(&self) -> Result<std::fs::File, SetupError> {
         let path = self.root.join("installed.lock");
@@ -361,61 +349,6 @@ impl Installer {
             Err(TryLockError::Error(source)) => Err(fault(source)),
         }
     }
-}
-
-/// An original, as it is kept.
-#[derive(Debug, PartialEq, Eq)]
-enum Kept {
-    Unknown,
-    NoFile,
-    Text(String),
-}
-
-impl Kept {
-    fn as_original(&self) -> Original<'_> {
-        match self {
-            Self::Unknown => Original::Unknown,
-            Self::NoFile => Original::NoFile,
-            Self::Text(text) => Original::Text(text),
-        }
-    }
-
-    fn bytes(&self) -> Option<&[u8]> {
-        match self {
-            Self::Text(text) => Some(text.as_bytes()),
-            _ => None,
-        }
-    }
-
-    fn into_bytes(self) -> Option<Vec<u8>> {
-        match self {
-            Self::Text(text) => Some(text.into_bytes()),
-            _ => None,
-        }
-    }
-}
-
-/// Returns what a plan must have done, where no record says so. What somebody was asked for may
-/// be theirs as well as ours: it stays.
-fn by_plan(plan: &Plan) -> Vec<Changed> {
-    let mut files: Vec<Changed> = Vec::new();
-    for step in plan.steps.iter().filter(|step| step.consent.is_none()) {
-        let at = files.iter().position(|changed| changed.file == step.file);
-        let at = at.unwrap_or_else(|| {
-            files.push(Changed {
-                file: step.file.clone(),
-                backup: None,
-                after: String::new(),
-                folders: Vec::new(),
-                edits: Vec::new(),
-            });
-            files.len() - 1
-        });
-        if let Some(changed) = files.get_mut(at) {
-            changed.edits.push(step.edit.clone());
-        }
-    }
-    files
 }
 
 fn changes(works: Vec<Work>) -> Vec<FileChange> {
@@ -437,15 +370,4 @@ fn as_text(file: &Path, bytes: &[u8]) -> Result<String, SetupError> {
         let line = head.iter().filter(|b| **b == b'\n').count() + 1;
         SetupError::broken(file, Some(line), "it is not UTF-8 text")
     })
-}
-
-fn backups(id: &str) -> PathBuf {
-    Path::new("backups").join(id)
-}
-
-/// Returns where the original of a file is kept, below the data directory.
-fn backup_place(id: &str, file: &Path) -> PathBuf {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let path = digest(file.as_os_str().as_encoded_bytes());
-    backups(id).join(format!("{}-{name}", &path[..8]))
 }

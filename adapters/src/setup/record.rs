@@ -1,7 +1,7 @@
 //! What was changed on this machine, so that it can be taken back: `installed.json` and the
 //! originals under `backups/` in the data directory.
 
-use super::{Edit, SetupError, file};
+use super::{Edit, Plan, SetupError, file};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -88,6 +88,29 @@ impl Record {
     fn path(root: &Path) -> PathBuf {
         root.join("installed.json")
     }
+}
+
+/// Returns what a plan must have done, where no record says so. What somebody was asked for may
+/// be theirs as well as ours: it stays.
+pub(super) fn by_plan(plan: &Plan) -> Vec<Changed> {
+    let mut files: Vec<Changed> = Vec::new();
+    for step in plan.steps.iter().filter(|step| step.consent.is_none()) {
+        let at = files.iter().position(|changed| changed.file == step.file);
+        let at = at.unwrap_or_else(|| {
+            files.push(Changed {
+                file: step.file.clone(),
+                backup: None,
+                after: String::new(),
+                folders: Vec::new(),
+                edits: Vec::new(),
+            });
+            files.len() - 1
+        });
+        if let Some(changed) = files.get_mut(at) {
+            changed.edits.push(step.edit.clone());
+        }
+    }
+    files
 }
 
 /// Returns the SHA-256 of a file's bytes, hexadecimal.
