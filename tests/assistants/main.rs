@@ -9,5 +9,6 @@ mod aider;
 mod claude;
 mod codex;
 mod opencode;
+mod scene;
 #[path = "../support/mod.rs"]
 mod support;
