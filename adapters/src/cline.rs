@@ -83,6 +83,7 @@ impl Setup for Cline {
                 "Restart the sessions of Cline that are open; where its hub runs, `cline hub stop` too.".into(),
                 "Cline runs plugins with node, which must be on the path.".into(),
                 "Cline ends a plugin when its session was idle for half an hour; from then on messages wait in the inbox until the session works again. CLINE_PLUGIN_IDLE_TIMEOUT_MS in its environment makes that longer.".into(),
+                "On a slow machine Cline may go on without its plugins: it gives them 4 s to start, or as long as CLINE_PLUGIN_IMPORT_TIMEOUT_MS in its environment says.".into(),
             ],
         }
     }

@@ -7,7 +7,9 @@
 
 mod aider;
 mod claude;
+mod cline;
 mod codex;
+mod copilot;
 mod opencode;
 mod scene;
 #[path = "../support/mod.rs"]

@@ -15,6 +15,18 @@ function begin() {
   return time > 1e12 ? time : Date.now() - process.uptime() * 1000;
 }
 
+/** How long after its beginning a session counts as new, in milliseconds. */
+const NEW = 60_000;
+
+/**
+ * Returns the name for a new session: its folder's. The channel cannot know it, because Cline's
+ * hub starts all channels in one folder; later on the session may have been renamed.
+ */
+function nameOf(context) {
+  const folder = context.workspaceInfo?.rootPath;
+  return typeof folder === "string" && Date.now() - begin() < NEW ? basename(folder) : null;
+}
+
 /** Returns the words of a message, whatever they are wrapped in. */
 function words(message) {
   const parts = Array.isArray(message?.content) ? message.content : [message?.content];
@@ -42,7 +54,7 @@ export default {
           kind: "plugin",
           agent: "cline",
           session: id,
-          name: null,
+          name: nameOf(context),
           program_version: context.client?.version ?? null,
         },
         onPush: (push, answer) => {
