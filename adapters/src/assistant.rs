@@ -85,7 +85,7 @@ static ASSISTANTS: [Assistant; 6] = [
         client_names: &["@cline/core"],
         registration: Registration::AtStart,
         notifications: ChannelNotifications::Ignored,
-        paths: &[PushPath::ClineHub, PushPath::Plugin],
+        paths: &[PushPath::Plugin],
         several_sessions: false,
     },
 ];

@@ -16,6 +16,6 @@ impl ClineHubPath {
     }
 
     pub(crate) async fn deliver(&mut self, _parcel: &Parcel) -> Verdict {
-        Verdict::refused("no hub of Cline hosts this session")
+        Verdict::refused("this version does not go through the hub of Cline; its plugin does")
     }
 }
