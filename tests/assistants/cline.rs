@@ -6,6 +6,7 @@ use crate::support::process::run;
 use crate::support::scene::{Scene, play};
 use crate::support::scripted::{WORK, WORK_DONE, answer_to, question, scripted, tell};
 use crate::support::terminal::Terminal;
+use crate::support::wait_until;
 use std::path::Path;
 
 /// A list of servers as a person has it; Cline takes no comments there.
@@ -29,8 +30,8 @@ fn cline_sends_is_woken_hears_while_busy_and_answers() {
         vera.hears(&answer_to("the port"));
         scene.wait_until_handed(&id, "plugin");
 
-        // Its model sends. A first start shows an advertisement that any key closes.
-        shop.press("Escape");
+        // Its model sends.
+        close_notice(&shop);
         shop.type_line(&tell("vera", "the build is green"));
         vera.hears("the build is green");
 
@@ -64,8 +65,9 @@ fn sessions_in_the_hub_of_cline_get_each_its_own_messages() {
         prepare(&scene, &first, &model);
         scene.install("cline");
         // The first session starts the hub, in which the later ones run.
-        let _first = start(&scene, "first", &first);
+        let started = start(&scene, "first", &first);
         scene.wait_for_peers(&["first"]);
+        close_notice(&started);
         let mut vera = scene.peer("vera");
         // The hub starts all channels in one folder; the sessions are called by their own.
         let hosted = ["red", "blue"].map(|name| {
@@ -78,7 +80,6 @@ fn sessions_in_the_hub_of_cline_get_each_its_own_messages() {
             let answer = vera.hears(&answer_to(name));
             assert_eq!(answer["from"], *name, "the right session answers");
             scene.wait_until_handed(&id, "plugin");
-            terminal.press("Escape");
         }
         for (name, terminal) in &hosted {
             terminal.type_line(&tell("vera", &format!("here is {name}")));
@@ -103,6 +104,16 @@ pub(crate) fn prepare(scene: &Scene, project: &Path, model: &MockModel) {
         .args(["-m", "mock-model", "-b", &url]);
     run(auth).expect_code(0);
     scene.write(".cline/data/settings/cline_mcp_settings.json", SERVERS);
+}
+
+/// Closes the advertisement that the first start shows; a key that is pressed too early is lost.
+pub(crate) fn close_notice(terminal: &Terminal) {
+    const NOTICE: &str = "Try ClinePass";
+    terminal.wait_for(NOTICE);
+    terminal.press("Escape");
+    wait_until("the notice to be gone", || {
+        (!terminal.shows(NOTICE)).then_some(())
+    });
 }
 
 /// Starts a session.
