@@ -9,7 +9,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// A list of servers as a person has it.
-const SERVERS: &str = "{\n  // mine\n  \"mcpServers\": {\n    \"other\": {\"type\": \"local\", \"command\": \"/bin/cat\", \"args\": [], \"tools\": [\"none\"]}, // keep\n  },\n}";
+const SERVERS: &str = "{\n  // mine\n  \"mcpServers\": {\n    \"other\": {\"type\": \"local\", \"command\": \"/bin/true\", \"args\": [], \"tools\": [\"none\"]}, // keep\n  },\n}";
 /// Settings as a person has them.
 const SETTINGS: &str =
     "// colours\n{ \"theme\": \"dark\",\n\n  \"enabledFeatureFlags\": { \"OTHER\": false } }\n";

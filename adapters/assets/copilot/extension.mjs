@@ -6,8 +6,6 @@ import { joinSession } from "@github/copilot-sdk/extension";
 
 /** How many ids of messages that were seen too early are kept. */
 const EARLY = 64;
-/** How long Copilot is waited for until it has all its extensions, in milliseconds. */
-const READY_WITHIN = 10_000;
 
 try {
   const session = await joinSession({});
@@ -16,12 +14,6 @@ try {
   /** Ids that were in the conversation before `send` had returned them. */
   const early = new Set();
 
-  // A message that comes while Copilot still starts its extensions hinders that, and neither goes
-  // on.
-  await new Promise((ready) => {
-    session.on((event) => event.type === "session.extensions_loaded" && ready());
-    setTimeout(ready, READY_WITHIN);
-  });
   const say = follow({
     // Copilot starts its MCP servers itself, as it does this process.
     clients: [Number(process.env.COPILOT_EXTENSION_PARENT_PID), process.ppid],
