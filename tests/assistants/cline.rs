@@ -56,41 +56,6 @@ fn cline_sends_is_woken_hears_while_busy_and_answers() {
     });
 }
 
-#[test]
-fn sessions_in_the_hub_of_cline_get_each_its_own_messages() {
-    let test = "cline::sessions_in_the_hub_of_cline_get_each_its_own_messages";
-    play(test, &["cline"], |mut scene| {
-        let model = MockModel::speaking(&CHAT, script(&Gate::closed()));
-        let first = scene.project("first");
-        prepare(&scene, &first, &model);
-        scene.install("cline");
-        // The first session starts the hub, in which the later ones run.
-        let started = start(&scene, "first", &first);
-        scene.wait_for_peers(&["first"]);
-        close_notice(&started);
-        let mut vera = scene.peer("vera");
-        // The hub starts all channels in one folder; the sessions are called by their own.
-        let hosted = ["red", "blue"].map(|name| {
-            let terminal = start(&scene, name, &scene.project(name));
-            scene.wait_for_peers(&[name]);
-            (name, terminal)
-        });
-        for (name, terminal) in &hosted {
-            let id = vera.send(name, &question(name));
-            let answer = vera.hears(&answer_to(name));
-            assert_eq!(answer["from"], *name, "the right session answers");
-            scene.wait_until_handed(&id, "plugin");
-        }
-        for (name, terminal) in &hosted {
-            terminal.type_line(&tell("vera", &format!("here is {name}")));
-            let heard = vera.hears(&format!("here is {name}"));
-            assert_eq!(heard["from"], *name, "it sends under its own name");
-        }
-        drop(hosted);
-        scene.uninstall("cline");
-    });
-}
-
 /// Returns the script of a model, with the tools' names as Cline has them.
 pub(crate) fn script(gate: &Gate) -> impl Fn(&str) -> Reply + use<> {
     scripted(|tool| format!("ecorelay__{tool}"), gate.clone())
