@@ -34,8 +34,8 @@ pub(crate) fn paste(text: &str) -> Typed {
 pub(crate) fn line(text: &str) -> Typed {
     let mut text = clean(text).replace('\n', LINE_END);
     if text.len() > LINE_BYTES {
-        let cut = text.floor_char_boundary(LINE_BYTES);
-        text.truncate(cut);
+        let cut = (0..=LINE_BYTES).rfind(|at| text.is_char_boundary(*at));
+        text.truncate(cut.unwrap_or_default());
         text.push_str(" [ecorelay] … cut here; the inbox has the whole text");
     }
     Typed {

@@ -70,11 +70,12 @@ fn a_killed_wrapper_takes_the_program_along_and_the_shell_has_its_terminal_back(
     });
     stage.terminal.wait_for("Killed");
     stage.terminal.type_line("stty -a | grep -o -e '-*icanon'");
-    wait_until("the terminal's mode", || {
+    let mode = wait_until("the terminal's mode", || {
         let screen = stage.terminal.screen();
-        let mode = screen.lines().find(|row| row.ends_with("icanon"))?;
-        Some(assert_eq!(mode, "icanon"))
+        let mode = screen.lines().find(|row| row.ends_with("icanon"));
+        mode.map(str::to_owned)
     });
+    assert_eq!(mode, "icanon");
 }
 
 #[test]
