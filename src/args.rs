@@ -1,8 +1,9 @@
 //! The arguments. Each command's own arguments stand in its file under `commands/`.
 
 use crate::commands::{
-    broadcast, completions, connect, doctor, group, hubs, import, inbox, install, invite, join,
-    mcp, node, pair, rendezvous, reply, room, run, send, uninstall, up, wait, watch, why,
+    broadcast, completions, connect, doctor, group, hook, hubs, import, inbox, install, invite,
+    join, mcp, node, pair, rendezvous, reply, room, run, send, uninstall, up, wait, wake, watch,
+    why,
 };
 use crate::error::CliError;
 use crate::output::Output;
@@ -55,6 +56,12 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     /// Serve one assistant session over stdio (assistants start this themselves)
     Mcp(mcp::McpArgs),
+    /// Tell an assistant that runs this as its hook what has come for its session
+    #[command(hide = true)]
+    Hook(hook::HookArgs),
+    /// Wait in an assistant's background until a message comes
+    #[command(hide = true)]
+    Wake(wake::WakeArgs),
     /// List the sessions that can be written to
     Peers,
     /// Send a message to a session

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod connect;
 pub(crate) mod doctor;
 pub(crate) mod group;
+pub(crate) mod hook;
 pub(crate) mod hubs;
 pub(crate) mod import;
 pub(crate) mod inbox;
@@ -31,6 +32,7 @@ mod typed;
 pub(crate) mod uninstall;
 pub(crate) mod up;
 pub(crate) mod wait;
+pub(crate) mod wake;
 pub(crate) mod watch;
 pub(crate) mod why;
 mod words;
@@ -53,6 +55,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Install(args) => install::run(args, &Context::new(&cli.global)?)?,
         Command::Uninstall(args) => uninstall::run(args, &Context::new(&cli.global)?)?,
         Command::Mcp(args) => return mcp::run(&args, &cli.global),
+        Command::Hook(args) => return Ok(hook::run(&args, &cli.global)),
+        Command::Wake(args) => wake::run(&args, &cli.global)?,
         Command::Run(args) => return run::run(args, &cli.global),
         // The daemon has threads and a run time of its own.
         Command::Node(node::NodeCommand::Run(args)) => {
@@ -93,6 +97,8 @@ async fn ask(command: Command, context: &Context) -> Result<(), CliError> {
         | Command::Run(_)
         | Command::Completions(_)
         | Command::Install(_)
-        | Command::Uninstall(_) => Err(CliError::failed("This command asks no hub.")),
+        | Command::Uninstall(_)
+        | Command::Hook(_)
+        | Command::Wake(_) => Err(CliError::failed("This command asks no hub.")),
     }
 }

@@ -8,7 +8,7 @@ pub mod session;
 
 use crate::hooks::{HookCall, HookFormat, id};
 use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
-use crate::{Machine, Version};
+use crate::{Assistant, ChannelNotifications, Machine, PushPath, Registration, Version};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -18,6 +18,16 @@ const OLDEST: Version = Version(1, 0, 5);
 const NEWEST: Version = Version(1, 1, 26);
 /// The key of our hooks; nobody else's have it.
 const HOOKS_KEY: &str = "ecorelay";
+
+/// The row of Antigravity CLI.
+pub(crate) const ANTIGRAVITY: Assistant = Assistant {
+    id: "antigravity-cli",
+    client_names: &["antigravity-client"],
+    registration: Registration::AtStart,
+    notifications: ChannelNotifications::Ignored,
+    paths: &[PushPath::AgentApi, PushPath::Hook],
+    several_sessions: false,
+};
 
 /// Antigravity CLI.
 #[derive(Debug)]
@@ -139,6 +149,7 @@ pub(crate) const HOOKS: HookFormat = HookFormat {
     agent: "antigravity-cli",
     read,
     answer,
+    wake: None,
 };
 
 /// What a hook is given does not name the event: it is known by what only that one has.
@@ -157,6 +168,7 @@ fn read(input: &Value) -> HookCall {
         event: event.to_owned(),
         session,
         takes: !event.is_empty(),
+        busy: (!event.is_empty()).then_some(event == "PreInvocation"),
     }
 }
 

@@ -44,8 +44,9 @@ pub struct Assistant {
     pub several_sessions: bool,
 }
 
-/// Every assistant known by name. Source: recorded `initialize` requests.
-static ASSISTANTS: [Assistant; 6] = [
+/// Every assistant known by name. Source: recorded `initialize` requests; for Antigravity CLI and
+/// Cursor CLI public notes.
+static ASSISTANTS: [Assistant; 8] = [
     crate::claude_code::CLAUDE_CODE,
     Assistant {
         id: "codex",
@@ -88,6 +89,8 @@ static ASSISTANTS: [Assistant; 6] = [
         paths: &[PushPath::Plugin],
         several_sessions: false,
     },
+    crate::agy::ANTIGRAVITY,
+    crate::cursor::CURSOR,
 ];
 
 impl Assistant {

@@ -4,9 +4,9 @@
 //! Never run against the real program, which needs an account: all of this is what its
 //! documentation and public notes say, tried with a program of the tests that does the same.
 
-use crate::Machine;
-use crate::hooks::{HookCall, HookFormat, id};
+use crate::hooks::{HookCall, HookFormat, Wake, id};
 use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
+use crate::{Assistant, ChannelNotifications, Machine, PushPath, Registration};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -20,6 +20,16 @@ const LOOP_LIMIT: u32 = 10;
 const EVENTS: [&str; 3] = ["sessionStart", "postToolUse", "stop"];
 /// Every element of ours has it inside.
 const OURS: &str = "hook cursor";
+
+/// The row of Cursor CLI; by which name it presents itself is known of the editor only.
+pub(crate) const CURSOR: Assistant = Assistant {
+    id: "cursor-cli",
+    client_names: &["cursor-vscode", "cursor-cli", "cursor-agent", "cursor"],
+    registration: Registration::AtStart,
+    notifications: ChannelNotifications::Ignored,
+    paths: &[PushPath::Wait, PushPath::Hook],
+    several_sessions: false,
+};
 
 /// Cursor CLI.
 #[derive(Debug)]
@@ -186,6 +196,7 @@ pub(crate) const HOOKS: HookFormat = HookFormat {
     agent: "cursor-cli",
     read,
     answer,
+    wake: Some(Wake::Text { mark: WAKE_MARK }),
 };
 
 fn read(input: &Value) -> HookCall {
@@ -198,6 +209,11 @@ fn read(input: &Value) -> HookCall {
     };
     HookCall {
         session: id(input, "conversation_id"),
+        busy: match event.as_str() {
+            "postToolUse" => Some(true),
+            "stop" => Some(false),
+            _ => None,
+        },
         event,
         takes,
     }
@@ -215,7 +231,7 @@ fn answer(call: &HookCall, text: Option<&str>, machine: &Machine) -> Option<Valu
 
 /// Returns the command that waits for a message, as the model is to run it.
 fn wait_command(machine: &Machine) -> String {
-    machine.command_line(&["wait", "--mark", WAKE_MARK])
+    machine.command_line(&["wake", "cursor"])
 }
 
 /// Returns the words that make a model start the waiting command.
@@ -273,7 +289,7 @@ mod tests {
         assert_eq!(said(json!({"hook_event_name": "beforeReadFile"})), None);
         let start = said(json!({"hook_event_name": "sessionStart"})).unwrap();
         let words = start["additional_context"].as_str().unwrap();
-        assert!(words.contains("`/usr/bin/ecorelay wait --mark ECORELAY_MSG`"));
+        assert!(words.contains("`/usr/bin/ecorelay wake cursor`"));
         assert!(words.contains("pattern ^ECORELAY_MSG."), "{words}");
     }
 

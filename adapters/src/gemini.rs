@@ -16,6 +16,8 @@ use std::path::PathBuf;
 
 /// The version this was tried with.
 const TRIED: Version = Version(0, 61, 0);
+/// Its npm package.
+const PACKAGE: &str = "@google/gemini-cli";
 /// By this name the hooks are listed; nobody else's have it.
 const HOOK_NAME: &str = "ecorelay-messages";
 /// How long a hook may take, in milliseconds. It asks a process on this machine.
@@ -60,7 +62,11 @@ impl Setup for GeminiCli {
         if program.is_none() && !settings_file(machine).is_file() {
             return None;
         }
-        let version = program.as_deref().and_then(|p| machine.version(p));
+        let version = program.as_deref().and_then(|program| {
+            machine
+                .package_version(program, PACKAGE)
+                .or_else(|| machine.version(program))
+        });
         Some(Found { program, version })
     }
 
@@ -207,7 +213,7 @@ fn settings_file(machine: &Machine) -> PathBuf {
 /// Returns the command that waits for a message, as the model is to run it. It only wakes the
 /// session; a hook of the turn that begins then brings the text.
 fn wait_command(machine: &Machine) -> String {
-    machine.command_line(&["wait", "--wake"])
+    machine.command_line(&["wake", "gemini"])
 }
 
 /// Returns the rule that allows the waiting command, whole, and nothing else: another command
@@ -217,7 +223,7 @@ fn policy(machine: &Machine) -> String {
     let command = Value::from(wait_command(machine)).to_string();
     let mut pattern = String::new();
     for c in command.trim_start_matches('"').chars() {
-        if r"\^$.|?*+()[]{}-".contains(c) {
+        if r"\^$.|?*+()[]{}".contains(c) {
             pattern.push('\\');
         }
         pattern.push(c);

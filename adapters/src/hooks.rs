@@ -19,6 +19,22 @@ pub struct HookCall {
     /// A text that is taken now gets to the model. Where this is false, none may be taken: it
     /// would be lost.
     pub takes: bool,
+    /// Whether the session is busy from now on, if no text is taken; nothing where that stays
+    /// as it was.
+    pub busy: Option<bool>,
+}
+
+/// What a command that waits in the background does when a message comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// It says that messages have come and takes none: its end starts a turn, and a hook of that
+    /// turn brings the text.
+    Notice,
+    /// It prints the text below a line of its own, on which the assistant wakes.
+    Text {
+        /// The line.
+        mark: &'static str,
+    },
 }
 
 /// How the hooks of one assistant speak.
@@ -33,6 +49,8 @@ pub struct HookFormat {
     /// Returns what it prints, with the text that was taken; nothing where there is nothing to
     /// say.
     pub answer: fn(&HookCall, Option<&str>, &Machine) -> Option<Value>,
+    /// What its background command does; nothing where it has none.
+    pub wake: Option<Wake>,
 }
 
 static FORMATS: [HookFormat; 3] = [

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 const VERSION_WITHIN: Duration = Duration::from_secs(20);
 /// How often a program that was asked is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// Most of a package's description that is read, in bytes.
+const PACKAGE_BYTES: u64 = 1024 * 1024;
 /// Most of an answer that is read, in bytes.
 const ANSWER_BYTES: u64 = 4 * 1024;
 
@@ -82,6 +84,21 @@ impl Machine {
             line.push_str(&quoted(&arg));
         }
         line
+    }
+
+    /// Returns the version of the npm package of this name that a program belongs to, without
+    /// running it: some programs write files in the home folder even when they are only asked for
+    /// their version.
+    pub fn package_version(&self, program: &Path, package: &str) -> Option<Version> {
+        let program = program.canonicalize().ok()?;
+        program.ancestors().skip(1).find_map(|folder| {
+            let file = std::fs::File::open(folder.join("package.json")).ok()?;
+            let mut text = String::new();
+            file.take(PACKAGE_BYTES).read_to_string(&mut text).ok()?;
+            let about: serde_json::Value = serde_json::from_str(&text).ok()?;
+            let ours = about["name"] == package;
+            Version::find_in(about["version"].as_str().filter(|_| ours)?)
+        })
     }
 
     /// Asks a program for its version; nothing where it does not say one in time.
@@ -225,5 +242,23 @@ mod tests {
         assert_eq!(machine.find("someone").as_deref(), Some(&*file));
         assert_eq!(machine.version(&file), Some(Version(1, 2, 3)));
         assert_eq!(machine.version(Path::new("/nowhere/x")), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_version_of_a_package_is_read_where_its_program_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("node_modules/@some/cli");
+        std::fs::create_dir_all(package.join("bundle")).unwrap();
+        let about = r#"{"name": "@some/cli", "version": "0.61.0"}"#;
+        std::fs::write(package.join("package.json"), about).unwrap();
+        std::fs::write(package.join("bundle/cli.js"), "").unwrap();
+        let link = folder.path().join("cli");
+        std::os::unix::fs::symlink(package.join("bundle/cli.js"), &link).unwrap();
+        let machine = Machine::default();
+        let version = machine.package_version(&link, "@some/cli");
+        assert_eq!(version, Some(Version(0, 61, 0)));
+        assert_eq!(machine.package_version(&link, "@other/cli"), None);
+        assert_eq!(machine.package_version(Path::new("/nowhere"), "x"), None);
     }
 }

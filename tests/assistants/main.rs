@@ -5,12 +5,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod agy;
 mod aider;
 mod claude;
 mod cline;
 mod codex;
 mod copilot;
+mod cursor;
+mod gemini;
 mod opencode;
 mod scene;
 #[path = "../support/mod.rs"]
 mod support;
+mod waking;

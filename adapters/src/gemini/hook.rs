@@ -5,7 +5,7 @@
 //! its line breaks, be cut at 5,000 characters and be called the user's steering (measured).
 
 use super::{settings_file, wait_command};
-use crate::hooks::{HookCall, HookFormat, id};
+use crate::hooks::{HookCall, HookFormat, Wake, id};
 use crate::{Machine, settings};
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ pub(crate) const HOOKS: HookFormat = HookFormat {
     agent: "gemini-cli",
     read,
     answer,
+    wake: Some(Wake::Notice),
 };
 
 fn read(input: &Value) -> HookCall {
@@ -22,6 +23,11 @@ fn read(input: &Value) -> HookCall {
     HookCall {
         takes: matches!(event.as_str(), "BeforeAgent" | "AfterTool" | "AfterAgent"),
         session: id(input, "session_id"),
+        busy: match event.as_str() {
+            "BeforeAgent" => Some(true),
+            "AfterAgent" => Some(false),
+            _ => None,
+        },
         event,
     }
 }

@@ -30,12 +30,12 @@ fn the_rule_allows_the_whole_command_and_no_more() {
     let rule = rule["rule"].as_array_of_tables().unwrap().get(0).unwrap();
     assert_eq!(
         rule["commandRegex"].as_str().unwrap(),
-        r#"'/opt/my tools/ecorelay' wait \-\-wake""#
+        r#"'/opt/my tools/ecorelay' wake gemini""#
     );
     assert_eq!(rule["toolName"].as_str(), Some("run_shell_command"));
     let mut dotted = machine();
     dotted.program = "/opt/a.b+c/ecorelay".into();
-    assert!(policy(&dotted).contains(r"/opt/a\.b\+c/ecorelay wait \-\-wake"));
+    assert!(policy(&dotted).contains(r"/opt/a\.b\+c/ecorelay wake gemini"));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_session_is_told_how_it_is_woken_where_its_settings_allow_it() {
     std::fs::write(settings_file(&machine), text).unwrap();
     let said = start().unwrap();
     let words = said["hookSpecificOutput"]["additionalContext"].as_str();
-    let command = "`'/opt/my tools/ecorelay' wait --wake` and is_background true";
+    let command = "`'/opt/my tools/ecorelay' wake gemini` and is_background true";
     assert!(words.unwrap().contains(command));
 }
 

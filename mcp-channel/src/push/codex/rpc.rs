@@ -61,12 +61,16 @@ pub(super) struct Rpc {
 #[derive(Debug)]
 enum Frames {
     Socket(Box<WebSocketStream<Stream>>),
-    Program {
-        /// Killed when it is dropped.
-        child: Child,
-        input: ChildStdin,
-        output: BufReader<Take<ChildStdout>>,
-    },
+    Program(Box<Program>),
+}
+
+/// A server that was started for one conversation.
+#[derive(Debug)]
+struct Program {
+    /// Killed when it is dropped.
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<Take<ChildStdout>>,
 }
 
 impl Rpc {
@@ -103,11 +107,11 @@ impl Rpc {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(RpcError::Closed);
         };
-        let begun = Self::begin(Frames::Program {
+        let begun = Self::begin(Frames::Program(Box::new(Program {
             child,
             input,
             output: BufReader::new(output.take(ALL_BYTES)),
-        });
+        })));
         timeout(START_WITHIN, begun)
             .await
             .unwrap_or(Err(RpcError::Late))
@@ -146,9 +150,10 @@ impl Rpc {
                 // It notices in any case.
                 let _ = timeout(END_WITHIN, socket.close()).await;
             }
-            Frames::Program {
-                mut child, input, ..
-            } => {
+            Frames::Program(program) => {
+                let Program {
+                    mut child, input, ..
+                } = *program;
                 drop(input);
                 // What does not end by itself is killed when it is dropped.
                 let _ = timeout(END_WITHIN, child.wait()).await;
@@ -161,7 +166,8 @@ impl Frames {
     async fn send(&mut self, frame: String) -> Result<(), RpcError> {
         match self {
             Self::Socket(socket) => Ok(socket.send(Message::text(frame)).await?),
-            Self::Program { input, .. } => {
+            Self::Program(program) => {
+                let input = &mut program.input;
                 input.write_all(frame.as_bytes()).await?;
                 input.write_all(b"\n").await?;
                 Ok(input.flush().await?)
@@ -178,7 +184,8 @@ impl Frames {
                     _ => {}
                 }
             },
-            Self::Program { output, .. } => {
+            Self::Program(program) => {
+                let output = &mut program.output;
                 let mut line = Vec::new();
                 if output.read_until(b'\n', &mut line).await? == 0 {
                     return Err(RpcError::Closed);

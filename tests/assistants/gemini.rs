@@ -1,0 +1,106 @@
+//! Gemini CLI.
+
+use crate::support::mock_gemini::GEMINI;
+use crate::support::mock_model::{Gate, MockModel, Reply};
+use crate::support::scene::{Scene, play};
+use crate::support::scripted::{WORK, WORK_DONE, answer_to, question, tell};
+use crate::support::terminal::Terminal;
+use crate::support::wait_until;
+use crate::waking::Waking;
+use serde_json::json;
+use std::path::Path;
+
+/// A person's settings, with things in them that are none of ours.
+const SETTINGS: &str = r#"{
+  // No questions at the start.
+  "security": { "auth": { "selectedType": "gemini-api-key" }, "folderTrust": { "enabled": false } },
+  "general": { "enableAutoUpdate": false },
+  "privacy": { "usageStatisticsEnabled": false }, /* at work */
+  "model": { "name": "gemini-2.5-flash" },
+  "hooks": {
+    "AfterTool": [{ "matcher": "write_file", "hooks": [{ "type": "command", "command": "true" }] }]
+  }
+}
+"#;
+
+const WAKING: Waking = Waking {
+    tool: |tool| format!("mcp_ecorelay_{tool}"),
+    told: ("call run_shell_command with command `", "`"),
+    ended: "[Background command completed",
+    start: |command| {
+        Reply::tool(
+            "run_shell_command",
+            json!({"command": command, "is_background": true, "description": "wait for messages"}),
+        )
+    },
+};
+
+/// What the model hears once the waiting command runs.
+const RUNS: &str = "Command moved to background";
+
+#[test]
+fn gemini_sends_is_woken_hears_while_busy_and_answers() {
+    let test = "gemini::gemini_sends_is_woken_hears_while_busy_and_answers";
+    play(test, &["gemini"], |mut scene| {
+        let project = scene.project("api");
+        scene.write(".gemini/settings.json", SETTINGS);
+        scene.install("gemini");
+        let gate = Gate::closed();
+        let model = MockModel::speaking(&GEMINI, WAKING.script(gate.clone()));
+        let terminal = start(&scene, &project, &model);
+        scene.wait_for_peers(&["api"]);
+        let mut vera = scene.peer("vera");
+
+        // Before its first turn nothing wakes it; the first prompt brings the message along.
+        let id = vera.send("api", &question("the port"));
+        terminal.type_line(&tell("vera", "the build is green"));
+        vera.hears(&answer_to("the port"));
+        scene.wait_until_handed(&id, "hook");
+
+        // Its model sends.
+        terminal.type_line(&tell("vera", "the tests pass"));
+        vera.hears("the tests pass");
+
+        // Idle: the command that waits wakes it, again and again.
+        for (times, topic) in [(1, "the colour"), (2, "the smell")] {
+            wait_until_armed(&model, times);
+            let id = vera.send("api", &question(topic));
+            vera.hears(&answer_to(topic));
+            scene.wait_until_handed(&id, "hook");
+        }
+
+        // Busy, and the person has begun to type.
+        wait_until_armed(&model, 3);
+        terminal.type_line(WORK);
+        model.wait_for("the long work", 0, |newest| newest.contains(WORK));
+        terminal.type_draft("a thought of mine");
+        let id = vera.send("api", &question("the taste"));
+        gate.open();
+        vera.hears(&answer_to("the taste"));
+        scene.wait_until_handed(&id, "hook");
+        terminal.wait_for(WORK_DONE);
+        terminal.wait_for("a thought of mine");
+
+        drop(terminal);
+        scene.uninstall("gemini");
+        assert_eq!(scene.read(".gemini/settings.json"), SETTINGS);
+    });
+}
+
+/// Starts a session as its user would, and waits until it takes input.
+fn start(scene: &Scene, project: &Path, model: &MockModel) -> Terminal {
+    let mut gemini = scene.command("gemini", project);
+    gemini
+        .env("GEMINI_API_KEY", "dummy")
+        .env("GOOGLE_GEMINI_BASE_URL", model.url());
+    let terminal = scene.terminal("gemini", &gemini);
+    terminal.wait_for("Type your message");
+    terminal
+}
+
+/// Waits until the command that waits has been started so many times.
+fn wait_until_armed(model: &MockModel, times: usize) {
+    wait_until("the waiting command to run", || {
+        (model.heard(RUNS) >= times).then_some(())
+    });
+}
