@@ -183,7 +183,7 @@ async fn a_lone_hub_that_made_a_mesh_can_join_another() {
         .await
         .unwrap();
     assert!(first.created);
-    let key = std::fs::read_to_string(laptop.dir().mesh_key()).unwrap();
+    let key = key_file(&laptop).await;
     laptop.join(&desk).await;
     let joined = std::fs::read_to_string(laptop.dir().mesh_key()).unwrap();
     assert_ne!(key, joined);
@@ -194,6 +194,20 @@ async fn a_lone_hub_that_made_a_mesh_can_join_another() {
     laptop.kill().await;
     laptop.start().await;
     laptop.until_linked(&desk).await;
+}
+
+/// Returns the key file of a machine, which is written soon after its hub has the key on disk.
+async fn key_file(machine: &Machine) -> String {
+    let path = machine.dir().mesh_key();
+    let written = async {
+        loop {
+            match std::fs::read_to_string(&path) {
+                Ok(key) => return key,
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            }
+        }
+    };
+    soon("the key file", written).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,12 +32,16 @@ fn cline_sends_is_woken_hears_while_busy_and_answers() {
 
         // Its model sends.
         close_notice(&shop);
-        shop.type_line(&tell("vera", "the build is green"));
+        let told = tell("vera", "the build is green");
+        shop.type_until(&told, || model.heard(&told) > 0);
         vera.hears("the build is green");
 
         // Busy, and the person has begun to type: the message waits for the end of the turn.
+        model.wait_for("the end of that turn", 3, |newest| {
+            newest.contains("[tool_result]")
+        });
         let before = model.turns();
-        shop.type_line(WORK);
+        shop.type_until(WORK, || model.heard(WORK) > 0);
         let (at, _) = model.wait_for("the long work", before, |newest| newest.contains(WORK));
         shop.type_draft("a thought of mine");
         let id = vera.send("shop", &question("the colour"));

@@ -42,6 +42,9 @@ fn opencode_sends_is_woken_hears_while_busy_and_answers() {
         let id = vera.send("api", &question("the host"));
         vera.hears(&answer_to("the host"));
         scene.wait_until_handed(&id, "plugin");
+        // What is typed before a turn has ended may still go into it.
+        let ended = |newest: &str| newest.contains("[tool_result]");
+        api.model.wait_for("the end of that turn", 5, ended);
 
         // A dialog is open: nothing is brought in before the person has answered it.
         let before = api.model.turns();
@@ -62,6 +65,7 @@ fn opencode_sends_is_woken_hears_while_busy_and_answers() {
             newest.contains("question: the name?")
         });
         assert!(allowed < asked, "the running turn came first");
+        api.model.wait_for("the end of that turn", asked + 1, ended);
 
         // Busy, and the person has begun to type.
         api.terminal.type_line(WORK);

@@ -12,10 +12,14 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// Runs `body`, the body of the test of this name, without a network in a home with these
 /// assistants on its path. Where one of them is missing, nothing is run ([`clis::find`] says so).
 pub(crate) fn play(test: &str, assistants: &[&str], body: impl FnOnce(Scene)) {
+    // One at a time: two assistants at once are slow enough to trip over each other's deadlines.
+    static STAGE: Mutex<()> = Mutex::new(());
+    let _stage = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let here = |name: &&str| clis::find(test, name).is_some();
     if !assistants.iter().all(here) {
         return;

@@ -2,9 +2,10 @@
 
 use super::home::TestHome;
 use super::process::{Finished, run};
-use super::wait_until;
+use super::{found_within, wait_until};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 /// A program in a terminal; it is ended when this is dropped.
 pub(crate) struct Terminal {
@@ -34,6 +35,21 @@ impl Terminal {
             .args(program.get_args());
         run(tmux).expect_code(0);
         terminal
+    }
+
+    /// As [`Terminal::type_line`]; presses Enter again where the program has not `taken` the line
+    /// after a while, for some lose a key that comes while they end a turn.
+    pub(crate) fn type_until(&self, text: &str, taken: impl Fn() -> bool) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        const TIMES: usize = 12;
+        self.type_line(text);
+        for _ in 0..TIMES {
+            if found_within(PATIENCE, || taken().then_some(())).is_some() {
+                return;
+            }
+            self.press("Enter");
+        }
+        panic!("\"{text}\" was typed and not taken:\n{}", self.screen());
     }
 
     /// Types `text`, waits until it stands on the screen, and presses Enter.
