@@ -23,10 +23,12 @@ fn claude_code_sends_is_woken_hears_while_busy_and_answers() {
         let id = vera.send("api", &question("the port"));
         vera.hears(&answer_to("the port"));
         scene.wait_until_handed(&id, "inbox-socket");
+        api.model.wait_for_end_of("question: the port?");
 
         // Its model sends.
         api.terminal.type_line(&tell("vera", "the build is green"));
         vera.hears("the build is green");
+        api.model.wait_for_end_of("please tell vera");
 
         // Busy, and the person has begun to type.
         api.terminal.type_line(WORK);

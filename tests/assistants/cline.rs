@@ -29,6 +29,7 @@ fn cline_sends_is_woken_hears_while_busy_and_answers() {
         let id = vera.send("shop", &question("the port"));
         vera.hears(&answer_to("the port"));
         scene.wait_until_handed(&id, "plugin");
+        model.wait_for_end_of("question: the port?");
 
         // Its model sends.
         close_notice(&shop);
@@ -37,9 +38,7 @@ fn cline_sends_is_woken_hears_while_busy_and_answers() {
         vera.hears("the build is green");
 
         // Busy, and the person has begun to type: the message waits for the end of the turn.
-        model.wait_for("the end of that turn", 3, |newest| {
-            newest.contains("[tool_result]")
-        });
+        model.wait_for_end_of(&told);
         let before = model.turns();
         shop.type_until(WORK, || model.heard(WORK) > 0);
         let (at, _) = model.wait_for("the long work", before, |newest| newest.contains(WORK));

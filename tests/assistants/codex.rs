@@ -52,6 +52,7 @@ fn codex_with_an_app_server_is_woken_before_its_first_turn() {
         let id = vera.send("api", &question("the start"));
         vera.hears(&answer_to("the start"));
         scene.wait_until_handed(&id, "app-server");
+        api.model.wait_for_end_of("question: the start?");
 
         // Its model sends.
         api.terminal.type_line(&tell("vera", "the build is green"));
@@ -70,9 +71,11 @@ fn converse(
     gate: &Gate,
     path: &str,
 ) {
+    api.model.wait_for_end_of("please tell vera");
     let id = vera.send("api", &question("the port"));
     vera.hears(&answer_to("the port"));
     scene.wait_until_handed(&id, path);
+    api.model.wait_for_end_of("question: the port?");
 
     api.terminal.type_line(WORK);
     api.model

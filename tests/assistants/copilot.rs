@@ -31,10 +31,12 @@ fn copilot_cli_sends_is_woken_hears_while_busy_and_answers() {
         let id = vera.send("web", &question("the port"));
         vera.hears(&answer_to("the port"));
         scene.wait_until_handed(&id, "plugin");
+        model.wait_for_end_of("question: the port?");
 
         // Its model sends.
         web.type_line(&tell("vera", "the build is green"));
         vera.hears("the build is green");
+        model.wait_for_end_of("please tell vera");
 
         // Busy, and the person has begun to type: the message waits for the end of the turn.
         let before = model.turns();

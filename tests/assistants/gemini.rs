@@ -56,10 +56,12 @@ fn gemini_sends_is_woken_hears_while_busy_and_answers() {
         terminal.type_line(&tell("vera", "the build is green"));
         vera.hears(&answer_to("the port"));
         scene.wait_until_handed(&id, "hook");
+        model.wait_for_end_of("question: the port?");
 
         // Its model sends.
         terminal.type_line(&tell("vera", "the tests pass"));
         vera.hears("the tests pass");
+        model.wait_for_end_of("the tests pass");
 
         // Idle: the command that waits wakes it, again and again.
         for (times, topic) in [(1, "the colour"), (2, "the smell")] {
@@ -71,6 +73,7 @@ fn gemini_sends_is_woken_hears_while_busy_and_answers() {
 
         // Busy, and the person has begun to type.
         wait_until_armed(&model, 3);
+        model.wait_for_end_of("question: the smell?");
         terminal.type_line(WORK);
         model.wait_for("the long work", 0, |newest| newest.contains(WORK));
         terminal.type_draft("a thought of mine");

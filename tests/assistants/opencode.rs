@@ -31,20 +31,20 @@ fn opencode_sends_is_woken_hears_while_busy_and_answers() {
         assert_eq!(answer["from"], "api", "{answer}");
         scene.wait_until_handed(&id, "plugin");
         api.terminal.wait_for("question: the port?");
+        api.model.wait_for_end_of("question: the port?");
 
         // Its model sends; what the plugin adds to the call is not shown.
         api.terminal.type_line(&tell("vera", "the build is green"));
         let told = vera.hears("the build is green");
         assert_eq!(told["from"], "api", "{told}");
         assert!(!api.terminal.shows("_ecorelay_session"));
+        api.model.wait_for_end_of("please tell vera");
 
         // Idle.
         let id = vera.send("api", &question("the host"));
         vera.hears(&answer_to("the host"));
         scene.wait_until_handed(&id, "plugin");
-        // What is typed before a turn has ended may still go into it.
-        let ended = |newest: &str| newest.contains("[tool_result]");
-        api.model.wait_for("the end of that turn", 5, ended);
+        api.model.wait_for_end_of("question: the host?");
 
         // A dialog is open: nothing is brought in before the person has answered it.
         let before = api.model.turns();
@@ -65,7 +65,7 @@ fn opencode_sends_is_woken_hears_while_busy_and_answers() {
             newest.contains("question: the name?")
         });
         assert!(allowed < asked, "the running turn came first");
-        api.model.wait_for("the end of that turn", asked + 1, ended);
+        api.model.wait_for_end_of("question: the name?");
 
         // Busy, and the person has begun to type.
         api.terminal.type_line(WORK);

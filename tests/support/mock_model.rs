@@ -55,8 +55,8 @@ pub(crate) struct Turn {
     pub(crate) system: String,
     /// The names of the tools on offer.
     pub(crate) tools: Vec<String>,
-    /// What was answered; empty while the model still thinks.
-    pub(crate) reply: String,
+    /// What was answered; nothing while the model still thinks.
+    pub(crate) reply: Option<Reply>,
 }
 
 /// A conversation as a request tells it.
@@ -149,11 +149,30 @@ impl MockModel {
         from: usize,
         wanted: impl Fn(&str) -> bool,
     ) -> (usize, Turn) {
+        self.wait_for_turn(what, from, |turn| wanted(&turn.newest))
+    }
+
+    /// Waits until the model has heard `part` and then said its last words in that turn. What a
+    /// person types before may still go into the turn.
+    pub(crate) fn wait_for_end_of(&self, part: &str) {
+        let (asked, _) = self.wait_for(part, 0, |newest| newest.contains(part));
+        let what = format!("the end of the turn that heard {part:?}");
+        self.wait_for_turn(&what, asked, |turn| {
+            matches!(turn.reply, Some(Reply::Text(_)))
+        });
+    }
+
+    fn wait_for_turn(
+        &self,
+        what: &str,
+        from: usize,
+        wanted: impl Fn(&Turn) -> bool,
+    ) -> (usize, Turn) {
         let end = Instant::now() + DEADLINE;
         let mut turns = self.log.turns.lock().expect("the log");
         loop {
             let found = turns.iter().enumerate().skip(from);
-            if let Some((at, turn)) = found.into_iter().find(|(_, t)| wanted(&t.newest)) {
+            if let Some((at, turn)) = found.into_iter().find(|(_, turn)| wanted(turn)) {
                 return (at, turn.clone());
             }
             let left = end.saturating_duration_since(Instant::now());
@@ -184,7 +203,11 @@ impl MockModel {
         let turns = self.log.turns.lock().expect("the log");
         let lines = turns.iter().enumerate();
         lines
-            .map(|(at, turn)| format!("#{at} saw: {}\n#{at} said: {}\n", turn.newest, turn.reply))
+            .map(|(at, turn)| {
+                let said = turn.reply.as_ref();
+                let said = said.map_or("nothing yet".to_owned(), |reply| format!("{reply:?}"));
+                format!("#{at} saw: {}\n#{at} said: {said}\n", turn.newest)
+            })
             .collect()
     }
 }
@@ -203,13 +226,14 @@ fn respond(api: &Api, request: &Request, answer: &dyn Fn(&str) -> Reply, log: &L
             newest: heard.newest.clone(),
             system: heard.system,
             tools: heard.tools,
-            reply: String::new(),
+            reply: None,
         });
         log.grown.notify_all();
         turns.len() - 1
     };
     let reply = answer(&heard.newest);
-    log.turns.lock().expect("the log")[at].reply = format!("{reply:?}");
+    log.turns.lock().expect("the log")[at].reply = Some(reply.clone());
+    log.grown.notify_all();
     (api.say)(request, reply)
 }
 

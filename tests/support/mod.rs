@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up: generous, because two slow cores may be
 /// shared by every test at once. It is never waited out when things work.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How often a condition without an event is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
