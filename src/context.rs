@@ -84,6 +84,11 @@ impl Context {
             .0)
     }
 
+    /// Returns whether this command was started inside a session that `ecorelay run` holds.
+    pub(crate) fn is_inside_a_session() -> bool {
+        session_key().is_some()
+    }
+
     /// Returns the request that registers the person's name: to act once (`attach`), or to be
     /// present as long as the connection lasts.
     pub(crate) fn registration(&self, attach: bool) -> Result<Value, CliError> {
@@ -103,7 +108,8 @@ impl Context {
     }
 }
 
-/// Returns the secret of the session in which this command was started.
+/// Returns the secret of the session in which this command was started, where `ecorelay run`
+/// holds that session.
 fn session_key() -> Option<String> {
     std::env::var(SESSION_KEY)
         .ok()

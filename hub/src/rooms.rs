@@ -19,7 +19,7 @@ impl Hub {
     ) -> Done {
         let me = self.me(caller)?;
         let room = Name::parse(room, "\"room\"")?;
-        if self.sessions.get(&me).is_none_or(|s| s.conn != caller.conn) {
+        if !self.sessions.contains_key(&me) {
             return refuse(
                 ErrorCode::NotRegistered,
                 "Only a live session can be in a room; register first.",
@@ -50,6 +50,7 @@ impl Hub {
             session.rooms.insert(room.clone());
         }
         self.status_changed(t);
+        self.tell_where_it_is(t, caller, &me, &room);
         self.answer(
             t,
             caller,
@@ -75,8 +76,32 @@ impl Hub {
             session.rooms.remove(&room);
         }
         self.status_changed(t);
+        self.tell_where_it_is(t, caller, &me, &room);
         self.answer_ack(t, caller);
         Ok(())
+    }
+
+    /// Tells a session who is in a room now that a command has brought it in or out: it joins
+    /// its rooms again after a break of its connection, and must know them for that.
+    fn tell_where_it_is(
+        &self,
+        t: &mut Turn<'_, impl Store>,
+        caller: &Caller,
+        me: &Name,
+        room: &Name,
+    ) {
+        let Some(session) = self.sessions.get(me) else {
+            return;
+        };
+        if session.conn == caller.conn || !self.extended(session.conn) {
+            return;
+        }
+        let line = HubLine::RoomAck {
+            room: room.to_string(),
+            members: self.room_members(room),
+            req_id: None,
+        };
+        t.effects.push(session.conn, line.encode().into(), None);
     }
 
     /// Takes a name out of a room; the last one takes the room along.

@@ -375,6 +375,17 @@ impl Tie {
         Ok((client, pushes))
     }
 
+    /// Notes that a command which acts for this session has joined or left a room.
+    fn brought(&self, room: String, members: &[String]) {
+        self.identity.send_modify(|id| {
+            if !members.contains(&id.name) {
+                id.rooms.remove(&room);
+            } else if id.rooms.len() < ROOMS {
+                id.rooms.insert(room);
+            }
+        });
+    }
+
     /// Hands the hub's pushes on until the connection ends or the name is lost.
     async fn forward(&self, client: &HubClient, mut pushes: Pushes) {
         let mut waiting = None;
@@ -387,6 +398,7 @@ impl Tie {
                         client.close().await;
                         return;
                     }
+                    Some(HubLine::RoomAck { room, members, .. }) => self.brought(room, &members),
                     line => waiting = line,
                 },
                 room = self.arrivals.reserve(), if waiting.is_some() => {

@@ -16,7 +16,8 @@ use serde_json::json;
 /// What can be done with rooms.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RoomCommand {
-    /// Be in a room: show what is said, send what you type, until Ctrl-C
+    /// Be in a room: show what is said, send what you type, until Ctrl-C; inside a program of
+    /// `ecorelay run`, bring its session in
     Join {
         /// The room
         room: String,
@@ -40,6 +41,9 @@ pub(crate) enum RoomCommand {
 
 pub(crate) async fn run(command: RoomCommand, context: &Context) -> Result<(), CliError> {
     match command {
+        RoomCommand::Join { room } if Context::is_inside_a_session() => {
+            bring_in(&room, context).await
+        }
         RoomCommand::Join { room } => join(&room, context).await,
         RoomCommand::Leave { room } => {
             let mut hub = context.act().await?;
@@ -102,6 +106,34 @@ fn sent(room: &str, delivered: usize) -> String {
     }
 }
 
+/// Joins for the session in which the command was started: what is said there is brought to it.
+async fn bring_in(room: &str, context: &Context) -> Result<(), CliError> {
+    let mut hub = context.act().await?;
+    let answer = hub.ask(json!({"type": "join_room", "room": room})).await?;
+    let HubLine::RoomAck { room, members, .. } = &answer else {
+        return Err(CliError::odd_answer("join_room"));
+    };
+    context.output.result(
+        || tool_result(&answer),
+        || {
+            let room = one_line(room);
+            format!(
+                "{} This session is in {room} with {}. `ecorelay room send {room} TEXT` speaks there.",
+                paint(GOOD, "✓"),
+                company(members),
+            )
+        },
+    )
+}
+
+/// Returns who is in a room beside the one who has joined.
+fn company(members: &[String]) -> String {
+    match members.len() {
+        0 | 1 => "nobody else yet".to_owned(),
+        n => format!("{}: {}", count(n, "member"), one_line(&members.join(", "))),
+    }
+}
+
 async fn join(room: &str, context: &Context) -> Result<(), CliError> {
     let (mut presence, answer) = Presence::enter(context, Stay::InRoom(room.to_owned())).await?;
     let HubLine::RoomAck { room, members, .. } = &answer else {
@@ -113,10 +145,7 @@ async fn join(room: &str, context: &Context) -> Result<(), CliError> {
             format!(
                 "You are in {} with {}. Type to talk; Ctrl-C leaves.",
                 paint(BOLD, one_line(room)),
-                match members.len() {
-                    0 | 1 => "nobody else yet".to_owned(),
-                    n => format!("{}: {}", count(n, "member"), one_line(&members.join(", "))),
-                }
+                company(members)
             )
         },
     )?;

@@ -102,7 +102,7 @@ impl HowTo {
             return format!("[ecorelay] to answer: {reply}");
         }
         format!(
-            "[ecorelay] You are \"{name}\". Without relay tools, answer with the command `{reply}`, with the id from the line above the message. {} Others: `ecorelay peers`, `ecorelay send{acting} NAME \"TEXT\"`, `ecorelay inbox{acting}`.",
+            "[ecorelay] You are \"{name}\". Without relay tools, answer with the command `{reply}`, with the id from the line above the message. {} Others: `ecorelay peers`, `ecorelay send{acting} NAME \"TEXT\"`, `ecorelay inbox{acting}`, `ecorelay room join{acting} ROOM`, `ecorelay room send{acting} ROOM \"TEXT\"`.",
             self.run
         )
     }

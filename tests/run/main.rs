@@ -7,6 +7,7 @@
 mod channel;
 mod editor;
 mod person;
+mod rooms;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;

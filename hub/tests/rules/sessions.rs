@@ -272,6 +272,27 @@ fn a_command_acts_for_the_session_whose_secret_it_has() {
     assert_eq!(w.ask(c, register(json!("k-1"), true))["name"], "docs");
     // The session is still there.
     assert_eq!(w.ask(live, json!({"type":"list_peers"}))["type"], "peers");
+
+    // It is brought into a room and out of it, and hears so.
+    let join = json!({"type":"join_room","room":"r"});
+    assert_eq!(w.ask(c, join)["members"], json!(["docs"]));
+    let told = json!({"type":"room_ack","room":"r","members":["docs"]});
+    assert_eq!(w.take_type(live, "room_ack"), [told]);
+    w.gone(c);
+    let other = w.v6("other");
+    w.ask(
+        other,
+        json!({"type":"room_msg","room":"r","text":"hi","msg_id":"1"}),
+    );
+    assert_eq!(w.take_type(live, "incoming_room_msg")[0]["text"], "hi");
+    let c = w.connect();
+    w.ask(c, register(json!("k-1"), true));
+    assert_eq!(
+        w.ask(c, json!({"type":"leave_room","room":"r"}))["type"],
+        "ack"
+    );
+    let told = json!({"type":"room_ack","room":"r","members":[]});
+    assert_eq!(w.take_type(live, "room_ack"), [told]);
 }
 
 #[test]
