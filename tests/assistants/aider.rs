@@ -1,15 +1,13 @@
 //! Aider, in the terminal of `ecorelay run`: it has no tools, so its model suggests the
 //! `ecorelay` command and the person lets it run, or types it.
 
+use crate::support::aider::{
+    SETTINGS, answer, decline_output, start, type_at_prompt, wait_until_asked,
+};
 use crate::support::mock_chat::PLAIN_CHAT;
 use crate::support::mock_model::{Gate, MockModel, Reply};
 use crate::support::scene::{Scene, play};
 use crate::support::scripted::{WORK, WORK_DONE, answer_to, between, question};
-use crate::support::terminal::Terminal;
-use std::path::Path;
-
-/// What the person has in the settings file: comments and all.
-const SETTINGS: &str = "# mine\nanalytics: false   # never\ncheck-update: false\nshow-model-warnings: false\nshow-release-notes: false\ngitignore: false\ndetect-urls: false\n";
 
 #[test]
 fn aider_is_woken_keeps_drafts_waits_while_busy_and_answers() {
@@ -85,22 +83,6 @@ fn aider_is_woken_keeps_drafts_waits_while_busy_and_answers() {
     });
 }
 
-/// Starts Aider as its user would.
-fn start(scene: &Scene, project: &Path, model: &MockModel) -> Terminal {
-    let mut command = scene.command("ecorelay", project);
-    command
-        .args(["run", "--", "aider"])
-        .args(["--model", "openai/mock-model"])
-        .args(["--weak-model", "openai/mock-model"])
-        // The edit format in which Aider looks for commands.
-        .args(["--edit-format", "diff", "--no-git", "--map-tokens", "0"])
-        .env("OPENAI_API_BASE", format!("{}/v1", model.url()))
-        .env("OPENAI_API_KEY", "dummy")
-        .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-        .env_remove("NO_COLOR");
-    scene.terminal("docs", &command)
-}
-
 /// The model: suggests a command that answers a question, and works for long when told to.
 fn suggests(gate: Gate) -> impl Fn(&str) -> Reply + Send + Sync + 'static {
     move |newest| {
@@ -124,40 +106,6 @@ fn pushed_question(newest: &str) -> Option<(&str, &str)> {
     let id = between(message, "ask_id \"", "\"")?;
     let topic = between(message, "question: ", "?")?;
     Some((id, topic))
-}
-
-/// Types a line when the prompt waits, as a person would, and presses Enter.
-fn type_at_prompt(terminal: &Terminal, line: &str) {
-    crate::support::wait_until("Aider's prompt", || {
-        let screen = terminal.screen();
-        let waits = screen
-            .lines()
-            .last()
-            .is_some_and(|row| row.trim() == "diff>");
-        waits.then_some(())
-    });
-    terminal.type_line(line);
-}
-
-/// Waits until Aider asks this, and has no answer yet.
-fn wait_until_asked(terminal: &Terminal, question: &str) {
-    crate::support::wait_until(&format!("the question {question:?}"), || {
-        let screen = terminal.screen();
-        let last = screen.lines().last()?;
-        (last.contains(question) && last.ends_with("[Yes]:")).then_some(())
-    });
-}
-
-/// Answers a question, as a person would.
-fn answer(terminal: &Terminal, letter: &str) {
-    terminal.press(letter);
-    terminal.press("Enter");
-}
-
-/// Says no to the command's output being shown to the model.
-fn decline_output(terminal: &Terminal) {
-    wait_until_asked(terminal, "output to the chat?");
-    answer(terminal, "n");
 }
 
 /// Waits until `ecorelay why` has said these words about the message.

@@ -1,16 +1,10 @@
 //! Cline CLI.
 
+use crate::support::cline::{SERVERS, close_notice, prepare, start};
 use crate::support::mock_chat::CHAT;
 use crate::support::mock_model::{Gate, MockModel, Reply};
-use crate::support::process::run;
-use crate::support::scene::{Scene, play};
+use crate::support::scene::play;
 use crate::support::scripted::{WORK, WORK_DONE, answer_to, question, scripted, tell};
-use crate::support::terminal::Terminal;
-use crate::support::wait_until;
-use std::path::Path;
-
-/// A list of servers as a person has it; Cline takes no comments there.
-const SERVERS: &str = "{\n   \"mcpServers\" : {\n     \"other\": {\"command\": \"/bin/cat\", \"disabled\": true}\n   },\n\n   \"mine\": [1,\n 2]}";
 
 #[test]
 fn cline_sends_is_woken_hears_while_busy_and_answers() {
@@ -60,36 +54,6 @@ fn cline_sends_is_woken_hears_while_busy_and_answers() {
 }
 
 /// Returns the script of a model, with the tools' names as Cline has them.
-pub(crate) fn script(gate: &Gate) -> impl Fn(&str) -> Reply + use<> {
+fn script(gate: &Gate) -> impl Fn(&str) -> Reply + use<> {
     scripted(|tool| format!("ecorelay__{tool}"), gate.clone())
-}
-
-/// Writes the settings of a user who has chosen a model and has other servers.
-pub(crate) fn prepare(scene: &Scene, project: &Path, model: &MockModel) {
-    let url = format!("{}/v1", model.url());
-    let mut auth = scene.command("cline", project);
-    auth.args(["auth", "-p", "openai-compatible", "-k", "dummy"])
-        .args(["-m", "mock-model", "-b", &url]);
-    run(auth).expect_code(0);
-    scene.write(".cline/data/settings/cline_mcp_settings.json", SERVERS);
-}
-
-/// Closes the advertisement that the first start shows; a key that is pressed too early is lost.
-pub(crate) fn close_notice(terminal: &Terminal) {
-    const NOTICE: &str = "Try ClinePass";
-    terminal.wait_for(NOTICE);
-    terminal.press("Escape");
-    wait_until("the notice to be gone", || {
-        (!terminal.shows(NOTICE)).then_some(())
-    });
-}
-
-/// Starts a session.
-pub(crate) fn start(scene: &Scene, label: &str, project: &Path) -> Terminal {
-    let mut cline = scene.command("cline", project);
-    cline.arg("-i").env("COLORTERM", "truecolor");
-    cline.env("CLINE_NO_AUTO_UPDATE", "1");
-    // Cline goes on without its plugins where they take longer than 4 s to start.
-    cline.env("CLINE_PLUGIN_IMPORT_TIMEOUT_MS", "60000");
-    scene.terminal(label, &cline)
 }

@@ -1,5 +1,6 @@
 //! Codex CLI, on its own (`--no-daemon`) and attached to an app-server.
 
+use crate::support::codex;
 use crate::support::mock_model::{Gate, MockModel};
 use crate::support::mock_responses::RESPONSES;
 use crate::support::process::Live;
@@ -7,11 +8,7 @@ use crate::support::scene::{Scene, play};
 use crate::support::scripted::{WORK, WORK_DONE, answer_to, question, scripted, tell};
 use crate::support::terminal::Terminal;
 use crate::support::wait_until;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// What stands below the box in which a person types, once Codex is ready.
-const READY: &str = "Ask Codex to do anything";
+use std::path::PathBuf;
 
 #[test]
 fn codex_on_its_own_sends_is_woken_hears_after_its_turn_and_answers() {
@@ -41,7 +38,7 @@ fn codex_with_an_app_server_is_woken_before_its_first_turn() {
         let socket = scene.home.path().join("app.sock");
         let address = format!("unix://{}", socket.display());
         // Codex starts the threads of such a server in the server's own folder.
-        let server = api.command(&scene, &["app-server", "--listen", &address]);
+        let server = codex::command(&scene, &api.project, &["app-server", "--listen", &address]);
         let _server = Live::start(server);
         wait_until("the app-server's socket", || socket.exists().then_some(()));
         let api = api.start(&scene, &["--remote", &address]);
@@ -117,7 +114,7 @@ struct Session {
 impl Session {
     fn prepare(scene: &mut Scene, model: MockModel) -> Prepared {
         let project = scene.project("api");
-        let settings = settings(&model, &project);
+        let settings = codex::settings(&model, &project);
         scene.write(".codex/config.toml", &settings);
         scene.install("codex");
         Prepared {
@@ -140,58 +137,11 @@ impl Session {
 }
 
 impl Prepared {
-    fn command(&self, scene: &Scene, args: &[&str]) -> Command {
-        let mut command = scene.command("codex", &self.project);
-        command.args(args).env("MOCK_KEY", "none");
-        command
-    }
-
     fn start(self, scene: &Scene, args: &[&str]) -> Session {
-        let terminal = scene.terminal("api", &self.command(scene, args));
-        terminal.wait_for(READY);
         Session {
-            terminal,
+            terminal: codex::start(scene, &self.project, args),
             model: self.model,
             settings: self.settings,
         }
     }
-}
-
-/// Returns the settings of a person who has used Codex before.
-fn settings(model: &MockModel, project: &Path) -> String {
-    format!(
-        r#"# Keep this line.
-model = "gpt-5.5"
-model_provider = "office"   # ours
-check_for_update_on_startup = false
-approval_policy = "on-request"
-sandbox_mode = "read-only"
-
-[analytics]
-enabled = false
-
-[model_providers.office]
-name = "office"
-base_url = "{url}/v1"
-env_key = "MOCK_KEY"
-wire_api = "responses"
-requires_openai_auth = false
-supports_websockets = false
-request_max_retries = 0
-stream_max_retries = 0
-
-[mcp_servers.tickets]   # somebody else's
-command = "tickets-mcp"
-enabled = false
-
-[notice.model_migrations]
-"gpt-5.5" = "gpt-6-sol"
-
-[projects."{project}"]
-trust_level = "trusted"
-# The end.
-"#,
-        url = model.url(),
-        project = project.display(),
-    )
 }

@@ -6,7 +6,7 @@ use crate::support::mock_model::{Gate, MockModel, Reply};
 use crate::support::scene::play;
 use crate::support::scripted::{WORK, WORK_DONE, answer_to, question, tell};
 use crate::support::wait_until;
-use crate::waking::Waking;
+use crate::support::waking::Waking;
 use serde_json::json;
 
 /// What a person has there already.

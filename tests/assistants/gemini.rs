@@ -1,42 +1,10 @@
 //! Gemini CLI.
 
+use crate::support::gemini::{SETTINGS, WAKING, start, wait_until_armed};
 use crate::support::mock_gemini::GEMINI;
-use crate::support::mock_model::{Gate, MockModel, Reply};
-use crate::support::scene::{Scene, play};
+use crate::support::mock_model::{Gate, MockModel};
+use crate::support::scene::play;
 use crate::support::scripted::{WORK, WORK_DONE, answer_to, question, tell};
-use crate::support::terminal::Terminal;
-use crate::support::wait_until;
-use crate::waking::Waking;
-use serde_json::json;
-use std::path::Path;
-
-/// A person's settings, with things in them that are none of ours.
-const SETTINGS: &str = r#"{
-  // No questions at the start.
-  "security": { "auth": { "selectedType": "gemini-api-key" }, "folderTrust": { "enabled": false } },
-  "general": { "enableAutoUpdate": false },
-  "privacy": { "usageStatisticsEnabled": false }, /* at work */
-  "model": { "name": "gemini-2.5-flash" },
-  "hooks": {
-    "AfterTool": [{ "matcher": "write_file", "hooks": [{ "type": "command", "command": "true" }] }]
-  }
-}
-"#;
-
-const WAKING: Waking = Waking {
-    tool: |tool| format!("mcp_ecorelay_{tool}"),
-    told: ("call run_shell_command with command `", "`"),
-    ended: "[Background command completed",
-    start: |command| {
-        Reply::tool(
-            "run_shell_command",
-            json!({"command": command, "is_background": true, "description": "wait for messages"}),
-        )
-    },
-};
-
-/// What the model hears once the waiting command runs.
-const RUNS: &str = "Command moved to background";
 
 #[test]
 fn gemini_sends_is_woken_hears_while_busy_and_answers() {
@@ -87,23 +55,5 @@ fn gemini_sends_is_woken_hears_while_busy_and_answers() {
         drop(terminal);
         scene.uninstall("gemini");
         assert_eq!(scene.read(".gemini/settings.json"), SETTINGS);
-    });
-}
-
-/// Starts a session as its user would, and waits until it takes input.
-fn start(scene: &Scene, project: &Path, model: &MockModel) -> Terminal {
-    let mut gemini = scene.command("gemini", project);
-    gemini
-        .env("GEMINI_API_KEY", "dummy")
-        .env("GOOGLE_GEMINI_BASE_URL", model.url());
-    let terminal = scene.terminal("gemini", &gemini);
-    terminal.wait_for("Type your message");
-    terminal
-}
-
-/// Waits until the command that waits has been started so many times.
-fn wait_until_armed(model: &MockModel, times: usize) {
-    wait_until("the waiting command to run", || {
-        (model.heard(RUNS) >= times).then_some(())
     });
 }

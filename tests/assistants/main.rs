@@ -17,4 +17,3 @@ mod opencode;
 mod scene;
 #[path = "../support/mod.rs"]
 mod support;
-mod waking;

@@ -3,7 +3,7 @@
 use super::home::{ECORELAY, TestHome};
 use super::mock_model::MockModel;
 use super::process::run;
-use super::scene::Scene;
+use super::scene::{Scene, name_of};
 use super::terminal::Terminal;
 use super::{clis, wait_until};
 use serde_json::{Value, json};
@@ -69,9 +69,8 @@ impl ClaudeSession {
         command: Command,
         model: MockModel,
     ) -> Self {
-        let name = project.file_name().and_then(|name| name.to_str());
-        let name = name.expect("a plain project name");
-        Self::launch(&scene.home, name, command, model, scene.home.home())
+        let own_home = scene.home.home();
+        Self::launch(&scene.home, name_of(project), command, model, own_home)
     }
 
     fn launch(

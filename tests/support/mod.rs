@@ -9,8 +9,13 @@
 //! everything else is looked at again and again until [`wait_until`] gives up.
 #![allow(dead_code)] // each test program uses a part of this
 
+pub(crate) mod aider;
 pub(crate) mod claude;
+pub(crate) mod cline;
 pub(crate) mod clis;
+pub(crate) mod codex;
+pub(crate) mod copilot;
+pub(crate) mod gemini;
 pub(crate) mod home;
 pub(crate) mod machine;
 pub(crate) mod mail;
@@ -30,6 +35,7 @@ pub(crate) mod raw;
 pub(crate) mod scene;
 pub(crate) mod scripted;
 pub(crate) mod terminal;
+pub(crate) mod waking;
 pub(crate) mod wire;
 
 use std::time::{Duration, Instant};

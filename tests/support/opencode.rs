@@ -1,7 +1,7 @@
 //! The real OpenCode in a terminal, with a mock model.
 
 use super::mock_model::MockModel;
-use super::scene::Scene;
+use super::scene::{Scene, name_of};
 use super::terminal::Terminal;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -42,7 +42,6 @@ impl OpenCode {
         model: MockModel,
         words: &[&str],
     ) -> Self {
-        let name = project.file_name().and_then(|name| name.to_str());
         let mut command = scene.command("opencode", project);
         command
             .args(words)
@@ -50,7 +49,7 @@ impl OpenCode {
             .env("OPENCODE_DISABLE_AUTOUPDATE", "1")
             .env("OPENCODE_DISABLE_MODELS_FETCH", "1")
             .env("OPENCODE_DISABLE_LSP_DOWNLOAD", "1");
-        let terminal = scene.terminal(name.expect("a plain project name"), &command);
+        let terminal = scene.terminal(name_of(project), &command);
         Self { model, terminal }
     }
 }

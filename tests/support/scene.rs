@@ -29,6 +29,12 @@ pub(crate) fn play(test: &str, assistants: &[&str], body: impl FnOnce(Scene)) {
     });
 }
 
+/// Returns the name of a project: of its folder.
+pub(crate) fn name_of(project: &Path) -> &str {
+    let name = project.file_name().and_then(|name| name.to_str());
+    name.expect("a plain project name")
+}
+
 /// A home with assistants on its path. Everything that was started in it ends with it.
 pub(crate) struct Scene {
     /// Keeps the hub from leaving while no session is there; dropped before the home.

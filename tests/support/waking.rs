@@ -1,8 +1,8 @@
 //! Models of assistants that a background command wakes: they start it when they are told how,
 //! and again whenever it has brought something.
 
-use crate::support::mock_model::{Gate, Reply};
-use crate::support::scripted::{between, scripted};
+use super::mock_model::{Gate, Reply};
+use super::scripted::{between, scripted};
 use std::sync::Mutex;
 
 /// How a model starts the waiting command, and notices that it has ended.
@@ -18,9 +18,17 @@ pub(crate) struct Waking {
 }
 
 impl Waking {
-    /// Returns the model's script: the usual one, and the command started whenever it is due.
+    /// Returns the usual script, with the command started whenever it is due.
     pub(crate) fn script(self, gate: Gate) -> impl Fn(&str) -> Reply + Send + Sync + 'static {
         let usual = scripted(self.tool, gate);
+        self.beside(usual)
+    }
+
+    /// Returns a script, with the command started whenever it is due.
+    pub(crate) fn beside(
+        self,
+        usual: impl Fn(&str) -> Reply + Send + Sync + 'static,
+    ) -> impl Fn(&str) -> Reply + Send + Sync + 'static {
         // The command once it is known, and whether it is to be started.
         let state = Mutex::new((None::<String>, false));
         move |newest| {
