@@ -1,176 +1,109 @@
 //! Assistants of several vendors in one room: set up by one command, started side by side, they do
-//! a task of as many steps as they are. Each hears in the room that its step is next, does it,
-//! and says so there; nobody knows more than its own step.
+//! a task of as many steps as they are. Each hears in the room that its step is next and what was
+//! done before, does it, and says so there; nobody knows more than its own step.
 
-use crate::support::claude::{self, ClaudeSession};
-use crate::support::mock_chat::CHAT;
-use crate::support::mock_model::{MockModel, Reply};
-use crate::support::opencode::{self, OpenCode};
-use crate::support::scene::{Scene, play};
-use crate::support::terminal::Terminal;
-use serde_json::json;
-use std::path::Path;
+mod parts;
+
+use crate::support::mock_model::Reply;
+use crate::support::scene::play_within;
+use crate::support::scripted::between;
+use parts::{Deed, Hands, PARTS, Script};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+/// How long the whole may take: each of the assistants starts in up to half a minute where two
+/// slow cores are shared with other tests.
+const WHOLE_SCENE: Duration = Duration::from_secs(900);
 /// What the person types to each session first.
 const JOIN: &str = "please join the others";
 /// What the person types to the one that begins.
 const BEGIN: &str = "please begin the release";
-/// What the last one says in the room.
-const FINISHED: &str = "the release is finished";
+/// What the last one says in the room, before the names of all who have done a step.
+const FINISHED: &str = "the release is finished by ";
 /// The room.
 const ROOM: &str = "release";
-
-/// A session and what its person sees and does.
-trait Member {
-    fn terminal(&self) -> &Terminal;
-    fn model(&self) -> &MockModel;
-}
-
-impl Member for ClaudeSession {
-    fn terminal(&self) -> &Terminal {
-        &self.terminal
-    }
-    fn model(&self) -> &MockModel {
-        &self.model
-    }
-}
-
-impl Member for OpenCode {
-    fn terminal(&self) -> &Terminal {
-        &self.terminal
-    }
-    fn model(&self) -> &MockModel {
-        &self.model
-    }
-}
-
-/// How one assistant takes part.
-struct Part {
-    /// Its name on a person's path.
-    assistant: &'static str,
-    /// The name of its session: of its project's folder.
-    name: &'static str,
-    /// What its tools are called.
-    tool: fn(&str) -> String,
-    /// Writes a person's settings, before EcoRelay is set up.
-    prepare: fn(&mut Scene, &Path, &MockModel),
-    /// Starts a model that follows the script.
-    model: fn(Script) -> MockModel,
-    /// Starts a session.
-    start: fn(&Scene, &Path, MockModel) -> Box<dyn Member>,
-}
-
-/// Who takes part, in the order of their steps.
-const PARTS: &[Part] = &[
-    Part {
-        assistant: "claude",
-        name: "lead",
-        tool: |tool| format!("mcp__ecorelay__{tool}"),
-        prepare: |scene, project, _| claude::prepare(scene, &[project]),
-        model: |script| MockModel::start(move |newest| script.reply(newest)),
-        start: |scene, project, model| Box::new(ClaudeSession::start_in(scene, project, model)),
-    },
-    Part {
-        assistant: "opencode",
-        name: "builder",
-        tool: |tool| format!("ecorelay_{tool}"),
-        prepare: |scene, _, _| scene.write(opencode::SETTINGS_FILE, opencode::SETTINGS),
-        model: |script| MockModel::speaking(&CHAT, move |newest| script.reply(newest)),
-        start: |scene, project, model| {
-            let session = OpenCode::start_in(scene, project, model);
-            session.terminal.wait_for("Ask anything");
-            Box::new(session)
-        },
-    },
-];
 
 #[test]
 fn assistants_of_several_vendors_do_a_task_together_in_one_room() {
     let test = "scene::assistants_of_several_vendors_do_a_task_together_in_one_room";
     let assistants: Vec<&str> = PARTS.iter().map(|part| part.assistant).collect();
-    play(test, &assistants, |mut scene| {
+    let names: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+    play_within(WHOLE_SCENE, test, &assistants, |mut scene| {
         let mut models = Vec::new();
         for (at, part) in PARTS.iter().enumerate() {
-            let model = (part.model)(Script::new(at + 1, part.tool));
+            let model = (part.model)(script(at + 1, part.name, part.hands));
             let project = scene.project(part.name);
             (part.prepare)(&mut scene, &project, &model);
             models.push(model);
         }
-        scene.ecorelay(&["install", "--yes"]);
+        let files = PARTS.iter().flat_map(|part| part.files);
+        let before: Vec<(&str, String)> = files.map(|file| (*file, scene.read(file))).collect();
+        scene.install_all();
         let mut vera = scene.peer("vera");
 
+        // One after the other, each in the room before the next is started.
         let mut members = Vec::new();
-        for (part, model) in PARTS.iter().zip(models) {
+        for (at, (part, model)) in PARTS.iter().zip(models).enumerate() {
             let member = (part.start)(&scene, &scene.project(part.name), model);
-            member.terminal().type_line(JOIN);
-            member.model().wait_for("the room's members", 0, |newest| {
-                newest.contains("[tool_result]") && newest.contains(part.name)
-            });
+            (part.say)(&*member, JOIN);
+            (part.allow)(member.terminal());
+            scene.wait_for_members(ROOM, &names[..=at]);
+            member.model().wait_for_end_of(JOIN);
             members.push(member);
         }
-        let names: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
-        scene.wait_for_peers(&names);
 
-        members[0].terminal().type_line(BEGIN);
-        let last = vera.hears(FINISHED);
-        assert_eq!(last["from"], names[0], "{last}");
-        for (at, member) in members.iter().enumerate().skip(1) {
-            let heard = member.model().heard(&next(at + 1));
-            assert!(heard > 0, "{} did its step unasked", names[at]);
+        (PARTS[0].say)(&*members[0], BEGIN);
+        for (at, part) in PARTS.iter().enumerate().skip(1) {
+            let step = next(at + 1);
+            let heard = |newest: &str| newest.contains(&step) && newest.contains("] room release");
+            members[at].model().wait_for(&step, 0, heard);
+            (part.allow)(members[at].terminal());
         }
+        let last = vera.hears(&format!("{FINISHED}{}.", names.join(", ")));
+        assert_eq!(last["from"], names[0], "{last}");
+
         drop(members);
-        scene.ecorelay(&["uninstall", "--yes"]);
-        assert_eq!(scene.read(".claude/settings.json"), claude::SETTINGS);
-        assert_eq!(scene.read(opencode::SETTINGS_FILE), opencode::SETTINGS);
+        scene.uninstall_all();
+        for (file, text) in before {
+            assert_eq!(scene.read(file), text, "{file}");
+        }
     });
 }
 
-/// Returns what is said in the room when step `number` is next.
+/// Returns the words with which step `number` is next; the names of those who have done theirs
+/// follow.
 fn next(number: usize) -> String {
-    format!("step {number} of the release is next")
+    format!("step {number} of the release is next after ")
 }
 
-/// What the model of one session does.
-struct Script {
-    /// The number of its step; 1 for the one that begins and reports.
-    step: usize,
-    tool: fn(&str) -> String,
-    joined: AtomicBool,
-    done: AtomicBool,
-    reported: AtomicBool,
-}
-
-impl Script {
-    fn new(step: usize, tool: fn(&str) -> String) -> Self {
-        Self {
-            step,
-            tool,
-            joined: AtomicBool::new(false),
-            done: AtomicBool::new(false),
-            reported: AtomicBool::new(false),
+/// Returns what the model of the session `name` does, whose step is `step`; number 1 begins and
+/// reports.
+fn script(step: usize, name: &'static str, hands: Hands) -> Script {
+    let (joined, done, reported) = <(AtomicBool, AtomicBool, AtomicBool)>::default();
+    let first_time = |flag: &AtomicBool| !flag.swap(true, Ordering::SeqCst);
+    Box::new(move |newest| {
+        if newest.contains(JOIN) && first_time(&joined) {
+            return hands.carry_out(&Deed::Join { room: ROOM });
         }
-    }
-
-    fn reply(&self, newest: &str) -> Reply {
-        let first_time = |flag: &AtomicBool| !flag.swap(true, Ordering::SeqCst);
-        if newest.contains(JOIN) && first_time(&self.joined) {
-            return Reply::tool((self.tool)("relay_join"), json!({"room": ROOM}));
-        }
-        let begins = self.step == 1 && newest.contains(BEGIN);
-        if (begins || newest.contains(&next(self.step))) && first_time(&self.done) {
-            let text = if self.step == PARTS.len() {
+        let names = if step == 1 && newest.contains(BEGIN) {
+            Some(name.to_owned())
+        } else {
+            between(newest, &next(step), ".").map(|names| format!("{names}, {name}"))
+        };
+        if let Some(names) = names.filter(|_| first_time(&done)) {
+            let words = if step == PARTS.len() {
                 FINISHED.to_owned()
             } else {
-                next(self.step + 1)
+                next(step + 1)
             };
-            let input = json!({"room": ROOM, "text": text});
-            return Reply::tool((self.tool)("relay_room"), input);
+            let text = format!("{words}{names}.");
+            return hands.carry_out(&Deed::Say { room: ROOM, text });
         }
-        if self.step == 1 && newest.contains(FINISHED) && first_time(&self.reported) {
-            let input = json!({"to": "vera", "text": FINISHED});
-            return Reply::tool((self.tool)("relay_send"), input);
+        let finished = between(newest, FINISHED, ".").filter(|_| step == 1);
+        if let Some(names) = finished.filter(|_| first_time(&reported)) {
+            let text = format!("{FINISHED}{names}.");
+            return hands.carry_out(&Deed::Send { to: "vera", text });
         }
         Reply::text("Noted.")
-    }
+    })
 }

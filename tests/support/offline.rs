@@ -8,13 +8,18 @@ use std::time::Duration;
 /// Tells the test program that it is inside already.
 const INSIDE: &str = "ECORELAY_TEST_OFFLINE";
 
-/// How long such a test may take as a whole.
-const WHOLE_TEST: Duration = Duration::from_secs(300);
+/// How long such a test may take as a whole, unless it says otherwise.
+pub(crate) const WHOLE_TEST: Duration = Duration::from_secs(300);
 
 /// Runs `body`, the body of the test of this name, without a network: the test program runs
 /// itself once more in a new network namespace. Where that is not allowed, it says so and runs
 /// `body` with the network that is there.
 pub(crate) fn offline(test: &str, body: impl FnOnce()) {
+    offline_within(WHOLE_TEST, test, body);
+}
+
+/// As [`offline`], with another limit for the test as a whole.
+pub(crate) fn offline_within(limit: Duration, test: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
@@ -31,7 +36,7 @@ pub(crate) fn offline(test: &str, body: impl FnOnce()) {
         .arg(std::env::current_exe().expect("this program"))
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1");
-    let finished = run_within(command, WHOLE_TEST);
+    let finished = run_within(command, limit);
     assert!(
         finished.status.success() && finished.stdout.contains("1 passed"),
         "{test} without a network:\n{}\n{}",

@@ -2,7 +2,7 @@
 //! them up as a person would, a hub, sessions in terminals, and peers that are the test itself.
 
 use super::home::{ECORELAY, TestHome};
-use super::offline::offline;
+use super::offline::{WHOLE_TEST, offline_within};
 use super::process::Finished;
 use super::raw::RawClient;
 use super::terminal::Terminal;
@@ -13,10 +13,21 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Runs `body`, the body of the test of this name, without a network in a home with these
 /// assistants on its path. Where one of them is missing, nothing is run ([`clis::find`] says so).
 pub(crate) fn play(test: &str, assistants: &[&str], body: impl FnOnce(Scene)) {
+    play_within(WHOLE_TEST, test, assistants, body);
+}
+
+/// As [`play`], with another limit for the test as a whole.
+pub(crate) fn play_within(
+    limit: Duration,
+    test: &str,
+    assistants: &[&str],
+    body: impl FnOnce(Scene),
+) {
     // One at a time: two assistants at once are slow enough to trip over each other's deadlines.
     static STAGE: Mutex<()> = Mutex::new(());
     let _stage = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -24,10 +35,13 @@ pub(crate) fn play(test: &str, assistants: &[&str], body: impl FnOnce(Scene)) {
     if !assistants.iter().all(here) {
         return;
     }
-    offline(test, || {
+    offline_within(limit, test, || {
         body(Scene::new(test, assistants).expect("assistants that were there a moment ago"));
     });
 }
+
+/// What is set up when nothing is named.
+const ALL: &str = "all";
 
 /// Returns the name of a project: of its folder.
 pub(crate) fn name_of(project: &Path) -> &str {
@@ -113,11 +127,31 @@ impl Scene {
         self.installed.insert(assistant.to_owned(), installed);
     }
 
+    /// Sets up every assistant that is there, by one command.
+    pub(crate) fn install_all(&mut self) {
+        // Whatever some assistants are asked, they make folders for their data first.
+        self.ecorelay(&["install", "--dry-run"]);
+        let before = self.files();
+        self.ecorelay(&["install", "--yes"]);
+        let after = self.files();
+        let installed = Installed { before, after };
+        self.installed.insert(ALL.to_owned(), installed);
+    }
+
     /// Undoes [`Scene::install`], and checks each file that it touched: where the assistant has
     /// not written there since, every byte is as before; elsewhere nothing speaks of EcoRelay.
     pub(crate) fn uninstall(&mut self, assistant: &str) {
+        self.undo(assistant, &["uninstall", assistant, "--yes"]);
+    }
+
+    /// Undoes [`Scene::install_all`]; checks as [`Scene::uninstall`] does.
+    pub(crate) fn uninstall_all(&mut self) {
+        self.undo(ALL, &["uninstall", "--yes"]);
+    }
+
+    fn undo(&mut self, assistant: &str, command: &[&str]) {
         let used = self.files();
-        self.ecorelay(&["uninstall", assistant, "--yes"]);
+        self.ecorelay(command);
         let left = self.files();
         let installed = self.installed.remove(assistant).expect("what was set up");
         for file in installed.touched() {
@@ -168,6 +202,18 @@ impl Scene {
             let answer = client.try_request(json!({"type": "list_peers"}))?;
             let peers = answer["peers"].as_array()?;
             let here = |name: &&str| peers.iter().any(|peer| peer["name"] == **name);
+            names.iter().all(here).then_some(())
+        });
+    }
+
+    /// Waits until a room has these members.
+    pub(crate) fn wait_for_members(&self, room: &str, names: &[&str]) {
+        wait_until(&format!("{names:?} in the room {room}"), || {
+            let mut client = RawClient::try_connect(&self.home.socket())?;
+            let answer = client.try_request(json!({"type": "list_rooms"}))?;
+            let mut rooms = answer["rooms"].as_array()?.iter();
+            let members = rooms.find(|one| one["name"] == room)?["members"].as_array()?;
+            let here = |name: &&str| members.iter().any(|member| member == *name);
             names.iter().all(here).then_some(())
         });
     }
