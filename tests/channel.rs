@@ -148,6 +148,10 @@ fn a_command_that_waits_takes_the_messages_of_the_session_it_runs_in() {
     let mut channel = Channel::start(home.ecorelay(&["--as", "bob", "mcp"]));
     // Of the kind that is shown nothing by itself.
     channel.initialize_as("gemini-cli-mcp-client", "2025-06-18");
+    // It is answered once the session is known to the hub.
+    let call = json!({"name": "relay_peers", "arguments": {}});
+    let answer = channel.ask("tools/call", call);
+    assert!(answer.to_string().contains(r#"\"me\":\"bob\""#), "{answer}");
     let send = home.run(&["--as", "ann", "send", "bob", "are you there?", "--json"]);
     let sent = send.expect_code(0).json();
     assert_eq!(sent["state"], "stored", "{sent}");
