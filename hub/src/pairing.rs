@@ -1,18 +1,21 @@
 //! Pairing, tickets and renewal: how hubs come into a mesh before they can speak to it.
 //!
 //! [`Pairing`] holds the state; each module adds one subject to [`Hub`]: `window` what a person
-//! at a terminal asks for, `attempts` the conversation, `giving` and `taking` its two sides,
-//! `lingering` conversations that broke off at the last step, `tickets` tickets that are out,
-//! `joining` the one this hub joins with, `renewal` members that missed a change of the key, `servers` the rendezvous servers of the mesh, `door`
-//! what the body's listener is for.
+//! at a terminal asks for, `opening`, `attempts` and `ending` the conversation, `giving` and
+//! `taking` its two sides, `merging` the hubs that come along, `lingering` conversations that broke
+//! off at the last step, `tickets` tickets that are out, `joining` the one this hub joins with,
+//! `renewal` members that missed a change of the key, `servers` the rendezvous servers of the mesh,
+//! `door` what the body's listener is for.
 
 mod attempts;
 mod door;
+mod ending;
 mod events;
 mod giving;
 mod joining;
 mod lingering;
 mod merging;
+mod opening;
 mod renewal;
 mod servers;
 mod taking;
