@@ -47,7 +47,8 @@ function channels(clients) {
  * clients: process ids, one of which has started the channel.
  * order: compares two channels; the one to try first comes first.
  * hello: what is said first, without "type" and "version".
- * onPush: called with each push and a function that takes its result and a detail.
+ * onPush: called with each push, a function that takes its result and a detail, and one to call
+ *   where the session has it and the result comes later: it then goes to nobody else.
  *
  * Returns a function that sends the channel a line, if one is attached.
  */
@@ -87,10 +88,15 @@ function follow({ clients, order, hello, onPush }) {
         } else if (line.type === "refused") {
           end();
         } else if (line.type === "push" && typeof line.text === "string") {
-          onPush(line, (result, detail) => {
-            // An answer that its channel no longer waits for is worth nothing.
-            if (attached === socket) say({ type: "pushed", id: line.id, result, detail });
-          });
+          // An answer that its channel no longer waits for is worth nothing.
+          const answer = (words) => {
+            if (attached === socket) say({ id: line.id, ...words });
+          };
+          onPush(
+            line,
+            (result, detail) => answer({ type: "pushed", result, detail }),
+            () => answer({ type: "taken" }),
+          );
         }
       };
       socket.setEncoding("utf8");

@@ -263,6 +263,23 @@ fn who_dies_mid_push_leaves_the_message_for_the_next() {
 }
 
 #[test]
+fn what_a_session_has_taken_goes_to_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, _client, mut registered) = channel(dir.path(), "@cline/core");
+    let mut dying = Attacher::attach(dir.path(), "plugin", Value::Null);
+    registered.push(&message("m-1", "hello"));
+    let push = dying.next();
+    dying.say(json!({"type": "taken", "id": 99}));
+    dying.say(json!({"type": "taken", "id": push["id"]}));
+    drop(dying);
+    let (result, path, ..) = pushed(&hub);
+    assert_eq!((result.as_str(), path.as_str()), ("unknown", "plugin"));
+    let mut next = Attacher::attach(dir.path(), "plugin", Value::Null);
+    registered.push(&message("m-2", "more"));
+    assert_eq!(next.take_push()["msg_ids"], json!(["m-2"]));
+}
+
+#[test]
 fn a_plugin_that_refuses_keeps_nothing_from_a_hook() {
     let dir = tempfile::tempdir().unwrap();
     let (hub, _client, mut registered) = channel(dir.path(), "gemini-cli-mcp-client");

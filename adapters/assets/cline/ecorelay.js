@@ -57,10 +57,11 @@ export default {
           name: nameOf(context),
           program_version: context.client?.version ?? null,
         },
-        onPush: (push, answer) => {
+        onPush: (push, answer, took) => {
           waiting.push({ text: push.text.trim(), answer });
           // Never "steer_message": that breaks off a request that is under way.
           host.emitEvent("queue_message", { sessionId: id, prompt: push.text });
+          took();
         },
       });
     } catch {

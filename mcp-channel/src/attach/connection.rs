@@ -72,10 +72,17 @@ struct Connection {
     number: u64,
     present: Present,
     handovers: mpsc::Sender<Handover>,
-    /// Pushes whose fate is not known; dropped with the connection, which tells the pusher.
-    open: HashMap<u64, oneshot::Sender<Verdict>>,
+    /// Pushes whose fate is not known.
+    open: HashMap<u64, Open>,
     last_push: u64,
     output: Output,
+}
+
+/// A push whose fate is not known. Dropped with the connection, it tells the pusher that nobody has
+/// taken it.
+struct Open {
+    verdict: oneshot::Sender<Verdict>,
+    taken: bool,
 }
 
 impl Connection {
@@ -128,9 +135,14 @@ impl Connection {
         let session = self.present.session();
         match line {
             FromAttacher::Pushed { id, result, detail } => {
-                if let Some(verdict) = self.open.remove(&id) {
+                if let Some(open) = self.open.remove(&id) {
                     // The pusher may have given up on it.
-                    let _ = verdict.send(Verdict { result, detail });
+                    let _ = open.verdict.send(Verdict { result, detail });
+                }
+            }
+            FromAttacher::Taken { id } => {
+                if let Some(open) = self.open.get_mut(&id) {
+                    open.taken = true;
                 }
             }
             FromAttacher::Take if self.kind == Kind::Hook => {
@@ -179,8 +191,12 @@ impl Connection {
 
     async fn push(&mut self, handover: Handover) -> Result<(), Over> {
         self.last_push += 1;
-        self.open.retain(|_, verdict| !verdict.is_closed());
-        self.open.insert(self.last_push, handover.verdict);
+        self.open.retain(|_, open| !open.verdict.is_closed());
+        let open = Open {
+            verdict: handover.verdict,
+            taken: false,
+        };
+        self.open.insert(self.last_push, open);
         let push = FromChannel::Push {
             id: self.last_push,
             text: handover.text,
@@ -198,7 +214,15 @@ impl Connection {
         }
     }
 
-    async fn leave(self) {
+    async fn leave(mut self) {
+        for (_, open) in self.open.drain().filter(|(_, open)| open.taken) {
+            let why = format!(
+                "the {} went away when the session had the message; whether a turn has begun with it is not seen",
+                self.kind.path()
+            );
+            // The pusher may have given up on it.
+            let _ = open.verdict.send(Verdict::unknown(why));
+        }
         let gone = Event::Detached(self.number);
         // In time or not: the handovers of a connection that is gone are refused.
         let _ = timeout(NOTE_WITHIN, self.present.session().events.send(gone)).await;

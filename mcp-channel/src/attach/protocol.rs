@@ -96,6 +96,12 @@ pub enum FromAttacher {
         #[serde(default)]
         detail: Option<String>,
     },
+    /// The session has a push, and what becomes of it is not known yet. Who goes away after that
+    /// has handed it on, perhaps; it is not given to anybody else.
+    Taken {
+        /// The push.
+        id: u64,
+    },
     /// A hook asks for what is there.
     Take,
     /// The assistant's session is another now, or has another title.
@@ -255,6 +261,8 @@ mod tests {
             Some(FromAttacher::NameQuestion)
         );
         assert_eq!(read(json!({"type": "take"})), Some(FromAttacher::Take));
+        let taken = read(json!({"type": "taken", "id": 3}));
+        assert_eq!(taken, Some(FromAttacher::Taken { id: 3 }));
         let state = read(json!({"type": "state", "state": "dialog"}));
         assert!(matches!(
             state,
