@@ -86,7 +86,8 @@ static ASSISTANTS: [Assistant; 8] = [
         client_names: &["@cline/core"],
         registration: Registration::AtStart,
         notifications: ChannelNotifications::Ignored,
-        paths: &[PushPath::Plugin],
+        // The plugin sees when a turn begins with a text; Cline ends it where nothing happens.
+        paths: &[PushPath::Plugin, PushPath::ClineHub],
         several_sessions: false,
     },
     crate::agy::ANTIGRAVITY,

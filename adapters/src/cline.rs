@@ -2,7 +2,10 @@
 //!
 //! The first session of a machine runs in its own process; later ones run in Cline's hub, one
 //! process for all of them. Each session has a channel and a plugin process of its own, both
-//! started by the process in which it runs. Measured with 3.0.65.
+//! started by the process in which it runs. Where the plugin has ended, the hub takes messages
+//! for the sessions that it runs ([`hub`]). Measured with 3.0.65.
+
+pub mod hub;
 
 use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
 use crate::{Machine, Version, plugin};
@@ -36,8 +39,8 @@ impl Setup for Cline {
     fn abilities(&self) -> Abilities {
         Abilities {
             tools: "MCP",
-            idle_push: "plugin (needs node)",
-            busy_push: "plugin, after the running turn",
+            idle_push: "plugin (needs node), else Cline's hub",
+            busy_push: "after the running turn",
             cold_start: "yes",
             receipt: "a run has begun with the message",
             tested: "3.0.65",
@@ -82,7 +85,7 @@ impl Setup for Cline {
             notes: vec![
                 "Restart the sessions of Cline that are open; where its hub runs, `cline hub stop` too.".into(),
                 "Cline runs plugins with node, which must be on the path.".into(),
-                "Cline ends a plugin when its session was idle for half an hour; from then on messages wait in the inbox until the session works again. CLINE_PLUGIN_IDLE_TIMEOUT_MS in its environment makes that longer.".into(),
+                "Cline ends a plugin when its session was idle for half an hour. Messages then go through Cline's hub; those of a session that runs in its own terminal (the first one, where `cline hub start` was not called before) wait in the inbox until it works again. CLINE_PLUGIN_IDLE_TIMEOUT_MS in its environment makes that time longer.".into(),
                 "On a slow machine Cline may go on without its plugins: it gives them 4 s to start, or as long as CLINE_PLUGIN_IMPORT_TIMEOUT_MS in its environment says.".into(),
             ],
         }
@@ -114,7 +117,7 @@ impl Setup for Cline {
         if runtime(machine).is_none() {
             say(
                 Health::Bad,
-                "Cline runs plugins with node, and there is none on the path: messages wait in the inbox of a session.".into(),
+                "Cline runs plugins with node, and there is none on the path: only sessions that Cline's hub runs get messages, those of their own terminal keep them in the inbox.".into(),
                 "Install Node.js (https://nodejs.org), or let CLINE_JS_RUNTIME_PATH name one.",
             );
         }

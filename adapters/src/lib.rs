@@ -12,7 +12,7 @@ mod aider;
 mod assistant;
 mod batch;
 pub mod claude_code;
-mod cline;
+pub mod cline;
 pub mod codex;
 mod copilot;
 pub mod cursor;

@@ -28,6 +28,8 @@ pub struct Surroundings {
     pub claude_dirs: Vec<PathBuf>,
     /// Codex's folder: `CODEX_HOME`, else `~/.codex`.
     pub codex_home: Option<PathBuf>,
+    /// The file in which Cline's hub says where it is.
+    pub cline_hub: Option<PathBuf>,
     /// The ids of sessions that assistants tell their MCP servers, by the assistant's id.
     pub session_ids: Vec<(&'static str, String)>,
     /// Process id of the client that started this channel; 0 where it is not known.
@@ -45,6 +47,11 @@ impl Surroundings {
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
         let claude = home.as_ref().map(|home| home.join(".claude"));
         let codex = || Some(home.as_ref()?.join(".codex"));
+        let folder = set("CLINE_DIR").map(PathBuf::from);
+        let folder = folder.or_else(|| Some(home.as_ref()?.join(".cline")));
+        let data = set("CLINE_DATA_DIR").map(PathBuf::from);
+        let data = data.or_else(|| Some(folder?.join("data")));
+        let hub = set("CLINE_HUB_DISCOVERY_PATH").map(PathBuf::from);
         Self {
             peer_id: text("RELAY_PEER_ID"),
             push: text("ECORELAY_PUSH"),
@@ -52,6 +59,7 @@ impl Surroundings {
             inbox_token: text("CLAUDE_CODE_MESSAGING_TOKEN"),
             claude_dirs: config.into_iter().chain(claude).collect(),
             codex_home: set("CODEX_HOME").map(PathBuf::from).or_else(codex),
+            cline_hub: hub.or_else(|| Some(data?.join("locks/hub/production.json"))),
             session_ids: SESSION_VARS
                 .iter()
                 .filter_map(|(agent, name)| Some((*agent, text(name)?)))
@@ -80,6 +88,7 @@ impl fmt::Debug for Surroundings {
             .field("inbox_token", &self.inbox_token.as_ref().map(|_| "…"))
             .field("claude_dirs", &self.claude_dirs)
             .field("codex_home", &self.codex_home)
+            .field("cline_hub", &self.cline_hub)
             .field("session_ids", &self.session_ids)
             .field("parent", &self.parent)
             .field("cwd", &self.cwd)

@@ -7,6 +7,13 @@ use super::terminal::Terminal;
 use super::wait_until;
 use std::path::Path;
 
+/// What every process of Cline is started with. It goes on without its plugins where they take
+/// longer than 4 s to start.
+const VARIABLES: [(&str, &str); 2] = [
+    ("CLINE_NO_AUTO_UPDATE", "1"),
+    ("CLINE_PLUGIN_IMPORT_TIMEOUT_MS", "60000"),
+];
+
 /// A list of servers as a person has it; Cline takes no comments there.
 pub(crate) const SERVERS: &str = "{\n   \"mcpServers\" : {\n     \"other\": {\"command\": \"/bin/cat\", \"disabled\": true}\n   },\n\n   \"mine\": [1,\n 2]}";
 
@@ -34,8 +41,15 @@ pub(crate) fn close_notice(terminal: &Terminal) {
 pub(crate) fn start(scene: &Scene, label: &str, project: &Path) -> Terminal {
     let mut cline = scene.command("cline", project);
     cline.arg("-i").env("COLORTERM", "truecolor");
-    cline.env("CLINE_NO_AUTO_UPDATE", "1");
-    // Cline goes on without its plugins where they take longer than 4 s to start.
-    cline.env("CLINE_PLUGIN_IMPORT_TIMEOUT_MS", "60000");
+    cline.envs(VARIABLES);
     scene.terminal(label, &cline)
+}
+
+/// Starts Cline's hub, which then runs the sessions of all terminals. `more` are variables that it
+/// gets as well.
+pub(crate) fn start_hub(scene: &Scene, more: &[(&str, &str)]) {
+    let mut hub = scene.command("cline", &scene.project("elsewhere"));
+    hub.args(["hub", "start"]);
+    hub.envs(VARIABLES.into_iter().chain(more.iter().copied()));
+    run(hub).expect_code(0);
 }

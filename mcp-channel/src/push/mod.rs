@@ -13,6 +13,7 @@ mod inbox_socket;
 mod notification;
 pub(crate) mod pusher;
 mod routes;
+mod talk;
 
 pub(crate) use attached::{Attachment, Handover};
 
@@ -112,5 +113,26 @@ impl Paths {
             | PushPath::Terminal
             | PushPath::None => Verdict::refused("nothing can be pushed here"),
         }
+    }
+}
+
+/// A text to push, for the tests of the paths.
+#[cfg(test)]
+mod test_parcel {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use ecorelay_adapters::{Batch, Parcel, PushItem};
+    use ecorelay_protocol::MessageKind;
+
+    pub(super) fn parcel() -> Parcel {
+        let mut batch = Batch::default();
+        batch.offer(PushItem {
+            id: "m-1".into(),
+            kind: MessageKind::Message,
+            place: None,
+            header: "[ecorelay] message from bob".into(),
+            body: "hello".into(),
+            meta: Vec::new(),
+        });
+        batch.take(std::time::Instant::now()).unwrap()
     }
 }

@@ -8,11 +8,12 @@
 
 mod rpc;
 
+use super::talk::TalkError;
 use super::{About, Verdict};
 use ecorelay_adapters::codex::app_server::{Request, Thread, holds};
 use ecorelay_adapters::codex::{Host, Receipt};
 use ecorelay_adapters::{Parcel, Surroundings};
-use rpc::{Rpc, RpcError};
+use rpc::Rpc;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -116,7 +117,7 @@ enum Server {
 }
 
 impl Server {
-    async fn open(&self) -> Result<Rpc, RpcError> {
+    async fn open(&self) -> Result<Rpc, TalkError> {
         match self {
             Self::Socket(socket) => Rpc::connect(socket).await,
             Self::Program { program, home } => Rpc::start(program, home.as_deref()).await,
@@ -144,7 +145,7 @@ async fn queue(
     rpc.end().await;
     match queued {
         Ok(_) => {}
-        Err(RpcError::Refused(why)) => {
+        Err(TalkError::Refused(why)) => {
             return Verdict::refused(format!("Codex does not take it: {why}"));
         }
         Err(error) => return Verdict::unknown(format!("Codex's app-server: {error}")),

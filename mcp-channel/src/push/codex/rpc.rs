@@ -1,55 +1,24 @@
 //! A short conversation with an app-server of Codex: one that runs (WebSocket over its Unix
 //! socket), or one that is started for it and ends with it (lines over its pipes).
 
+use crate::push::talk::{ANSWER_WITHIN, END_WITHIN, TalkError, WebSocket, within};
 use ecorelay_adapters::codex::app_server::{self, Request};
-use futures_util::{SinkExt as _, StreamExt as _};
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::tokio::Stream as _;
 use interprocess::local_socket::{GenericFilePath, ToFsName as _};
 use serde_json::Value;
-use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Take};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-/// How long a running server may take for one answer; it takes some milliseconds.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long a server that is started may take for its first answer: the program has 300 MB, and
 /// the disk may be slow.
 const START_WITHIN: Duration = Duration::from_secs(20);
-/// How long a server that was started may take to end.
-const END_WITHIN: Duration = Duration::from_secs(2);
-/// Most of one frame, in bytes. The answers asked for have some KiB.
-const FRAME_BYTES: usize = 4 * 1024 * 1024;
 /// Most of all that a server which was started says, in bytes.
 const ALL_BYTES: u64 = 8 * 1024 * 1024;
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RpcError {
-    #[error("it cannot be reached: {0}")]
-    Io(#[from] io::Error),
-    #[error("its socket: {0}")]
-    Socket(Box<tungstenite::Error>),
-    #[error("it closed the connection")]
-    Closed,
-    #[error("it gave no answer in time")]
-    Late,
-    #[error("it says: {0}")]
-    Refused(String),
-}
-
-impl From<tungstenite::Error> for RpcError {
-    fn from(error: tungstenite::Error) -> Self {
-        Self::Socket(Box::new(error))
-    }
-}
 
 /// The conversation.
 #[derive(Debug)]
@@ -60,7 +29,7 @@ pub(super) struct Rpc {
 
 #[derive(Debug)]
 enum Frames {
-    Socket(Box<WebSocketStream<Stream>>),
+    Socket(Box<WebSocket<Stream>>),
     Program(Box<Program>),
 }
 
@@ -75,24 +44,18 @@ struct Program {
 
 impl Rpc {
     /// Begins a conversation with the server that listens at `socket`.
-    pub(super) async fn connect(socket: &Path) -> Result<Self, RpcError> {
+    pub(super) async fn connect(socket: &Path) -> Result<Self, TalkError> {
         let begun = async {
             let name = socket.to_fs_name::<GenericFilePath>()?;
             let stream = Stream::connect(name).await?;
-            let config = WebSocketConfig::default()
-                .max_message_size(Some(FRAME_BYTES))
-                .max_frame_size(Some(FRAME_BYTES));
-            let request = "ws://localhost/";
-            let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
+            let socket = WebSocket::open("ws://localhost/", stream).await?;
             Self::begin(Frames::Socket(Box::new(socket))).await
         };
-        timeout(ANSWER_WITHIN, begun)
-            .await
-            .unwrap_or(Err(RpcError::Late))
+        within(ANSWER_WITHIN, begun).await
     }
 
     /// Starts a server for this conversation.
-    pub(super) async fn start(program: &Path, home: Option<&Path>) -> Result<Self, RpcError> {
+    pub(super) async fn start(program: &Path, home: Option<&Path>) -> Result<Self, TalkError> {
         let mut command = Command::new(program);
         command
             .arg("app-server")
@@ -105,19 +68,17 @@ impl Rpc {
         }
         let mut child = command.spawn()?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(RpcError::Closed);
+            return Err(TalkError::Closed);
         };
         let begun = Self::begin(Frames::Program(Box::new(Program {
             child,
             input,
             output: BufReader::new(output.take(ALL_BYTES)),
         })));
-        timeout(START_WITHIN, begun)
-            .await
-            .unwrap_or(Err(RpcError::Late))
+        within(START_WITHIN, begun).await
     }
 
-    async fn begin(frames: Frames) -> Result<Self, RpcError> {
+    async fn begin(frames: Frames) -> Result<Self, TalkError> {
         let mut rpc = Self { frames, last: 0 };
         rpc.ask(Request::Initialize).await?;
         rpc.frames.send(app_server::initialized()).await?;
@@ -125,20 +86,18 @@ impl Rpc {
     }
 
     /// Sends a request and returns the answer.
-    pub(super) async fn call(&mut self, request: Request<'_>) -> Result<Value, RpcError> {
-        timeout(ANSWER_WITHIN, self.ask(request))
-            .await
-            .unwrap_or(Err(RpcError::Late))
+    pub(super) async fn call(&mut self, request: Request<'_>) -> Result<Value, TalkError> {
+        within(ANSWER_WITHIN, self.ask(request)).await
     }
 
-    async fn ask(&mut self, request: Request<'_>) -> Result<Value, RpcError> {
+    async fn ask(&mut self, request: Request<'_>) -> Result<Value, TalkError> {
         self.last += 1;
         self.frames.send(request.frame(self.last)).await?;
         loop {
             let frame = self.frames.next().await?;
             // Everything else is news of threads, which nobody asked for.
             if let Some(answer) = app_server::answer(&frame, self.last) {
-                return answer.map_err(RpcError::Refused);
+                return answer.map_err(TalkError::Refused);
             }
         }
     }
@@ -146,10 +105,7 @@ impl Rpc {
     /// Ends the conversation, and the server that was started for it.
     pub(super) async fn end(self) {
         match self.frames {
-            Frames::Socket(mut socket) => {
-                // It notices in any case.
-                let _ = timeout(END_WITHIN, socket.close()).await;
-            }
+            Frames::Socket(mut socket) => socket.close().await,
             Frames::Program(program) => {
                 let Program {
                     mut child, input, ..
@@ -163,9 +119,9 @@ impl Rpc {
 }
 
 impl Frames {
-    async fn send(&mut self, frame: String) -> Result<(), RpcError> {
+    async fn send(&mut self, frame: String) -> Result<(), TalkError> {
         match self {
-            Self::Socket(socket) => Ok(socket.send(Message::text(frame)).await?),
+            Self::Socket(socket) => socket.send(frame).await,
             Self::Program(program) => {
                 let input = &mut program.input;
                 input.write_all(frame.as_bytes()).await?;
@@ -175,20 +131,14 @@ impl Frames {
         }
     }
 
-    async fn next(&mut self) -> Result<String, RpcError> {
+    async fn next(&mut self) -> Result<String, TalkError> {
         match self {
-            Self::Socket(socket) => loop {
-                match socket.next().await.ok_or(RpcError::Closed)?? {
-                    Message::Text(text) => return Ok(text.as_str().to_owned()),
-                    Message::Close(_) => return Err(RpcError::Closed),
-                    _ => {}
-                }
-            },
+            Self::Socket(socket) => socket.next().await,
             Self::Program(program) => {
                 let output = &mut program.output;
                 let mut line = Vec::new();
                 if output.read_until(b'\n', &mut line).await? == 0 {
-                    return Err(RpcError::Closed);
+                    return Err(TalkError::Closed);
                 }
                 Ok(String::from_utf8_lossy(&line).into_owned())
             }

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
-use ecorelay_adapters::{Batch, PushItem};
-use ecorelay_protocol::{MessageKind, PushResult};
+use crate::push::test_parcel::parcel;
+use ecorelay_protocol::PushResult;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,19 +13,6 @@ use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
 const THREAD: &str = "01a20524-e130-7cc1-8c69-2e0b37676f5a";
-
-fn parcel() -> Parcel {
-    let mut batch = Batch::default();
-    batch.offer(PushItem {
-        id: "m-1".into(),
-        kind: MessageKind::Message,
-        place: None,
-        header: "[ecorelay] message from bob".into(),
-        body: "hello".into(),
-        meta: Vec::new(),
-    });
-    batch.take(std::time::Instant::now()).unwrap()
-}
 
 fn path(home: &Path) -> CodexPath {
     CodexPath {
