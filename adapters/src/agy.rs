@@ -27,6 +27,7 @@ pub(crate) const ANTIGRAVITY: Assistant = Assistant {
     notifications: ChannelNotifications::Ignored,
     paths: &[PushPath::AgentApi, PushPath::Hook],
     several_sessions: false,
+    resumes: false,
 };
 
 /// Antigravity CLI.

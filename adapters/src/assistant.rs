@@ -42,6 +42,9 @@ pub struct Assistant {
     pub paths: &'static [PushPath],
     /// One channel process may serve several of its sessions, told apart by their ids.
     pub several_sessions: bool,
+    /// A session can be taken up again later, in another process, and is told by its id: it is
+    /// then called as it was before.
+    pub resumes: bool,
 }
 
 /// Every assistant known by name. Source: recorded `initialize` requests; for Antigravity CLI and
@@ -56,6 +59,7 @@ static ASSISTANTS: [Assistant; 8] = [
         notifications: ChannelNotifications::Ignored,
         paths: &[PushPath::AppServer, PushPath::Queue],
         several_sessions: true,
+        resumes: true,
     },
     Assistant {
         id: "opencode",
@@ -64,6 +68,7 @@ static ASSISTANTS: [Assistant; 8] = [
         notifications: ChannelNotifications::Ignored,
         paths: &[PushPath::Plugin],
         several_sessions: true,
+        resumes: false,
     },
     Assistant {
         id: "copilot-cli",
@@ -72,6 +77,7 @@ static ASSISTANTS: [Assistant; 8] = [
         notifications: ChannelNotifications::Ignored,
         paths: &[PushPath::Plugin],
         several_sessions: false,
+        resumes: false,
     },
     Assistant {
         id: "gemini-cli",
@@ -80,6 +86,7 @@ static ASSISTANTS: [Assistant; 8] = [
         notifications: ChannelNotifications::Ignored,
         paths: &[PushPath::Wait, PushPath::Hook],
         several_sessions: false,
+        resumes: false,
     },
     Assistant {
         id: "cline",
@@ -89,6 +96,7 @@ static ASSISTANTS: [Assistant; 8] = [
         // The plugin sees when a turn begins with a text; Cline ends it where nothing happens.
         paths: &[PushPath::Plugin, PushPath::ClineHub],
         several_sessions: false,
+        resumes: false,
     },
     crate::agy::ANTIGRAVITY,
     crate::cursor::CURSOR,

@@ -29,6 +29,7 @@ pub(crate) const CURSOR: Assistant = Assistant {
     notifications: ChannelNotifications::Ignored,
     paths: &[PushPath::Wait, PushPath::Hook],
     several_sessions: false,
+    resumes: false,
 };
 
 /// Cursor CLI.

@@ -11,4 +11,5 @@ pub(crate) static GENERIC: Assistant = Assistant {
     notifications: ChannelNotifications::Shown,
     paths: &[PushPath::InboxSocket, PushPath::Channel],
     several_sessions: false,
+    resumes: false,
 };

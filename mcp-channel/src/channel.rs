@@ -8,6 +8,7 @@ use crate::platform;
 use crate::server::Server;
 use crate::sessions::{Recipe, Sessions};
 use crate::stdio::LineTransport;
+use ecorelay_adapters::codex::Host;
 use ecorelay_adapters::{PushChoice, Surroundings};
 use ecorelay_config::DataDir;
 use std::io::{self, Read, Write};
@@ -92,7 +93,7 @@ pub async fn serve(
     writer: impl Write + Send + 'static,
 ) -> io::Result<()> {
     let (transport, ended) = LineTransport::new(reader, writer)?;
-    let around = options.around;
+    let (around, shared) = without_others_wish(options.around);
     let resolved = name::resolve(&around);
     let (choice, push_problem) = push_choice(options.push, &around);
     let notices: Vec<String> = [resolved.notice, push_problem]
@@ -101,6 +102,9 @@ pub async fn serve(
         .collect();
     for notice in &notices {
         warn(notice);
+    }
+    if let Some(warning) = shared {
+        warn(warning);
     }
     let (ready_tx, ready) = watch::channel(None);
     let recipe = Recipe {
@@ -133,6 +137,18 @@ pub async fn serve(
             _ => Ok(()),
         },
     }
+}
+
+/// Leaves out a name that somebody else has wished for: what stands in the environment of a
+/// Codex that serves several terminals comes from whoever has started it first, and would name
+/// all of their threads. Returns a warning as well, if there was one.
+fn without_others_wish(mut around: Surroundings) -> (Surroundings, Option<&'static str>) {
+    if around.peer_id.is_none() || !Host::look(&around).is_server() {
+        return (around, None);
+    }
+    around.peer_id = None;
+    let warning = "RELAY_PEER_ID is left out: this Codex is a server for several threads, and one name cannot be the name of all. /rename in Codex names a thread; `codex --no-daemon` honours RELAY_PEER_ID.";
+    (around, Some(warning))
 }
 
 /// Returns the wanted push path, and what is wrong with the one of the environment.

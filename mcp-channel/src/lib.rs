@@ -25,6 +25,7 @@ mod git;
 mod inbox;
 mod link;
 mod listing;
+mod memory;
 mod name;
 mod platform;
 mod push;

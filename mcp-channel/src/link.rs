@@ -163,6 +163,18 @@ impl Link {
         Ok(())
     }
 
+    /// Returns whether this session is registered now.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(*self.standing.borrow(), Standing::Up { .. })
+    }
+
+    /// Registers under this name, if nobody has asked for the tie yet.
+    pub(crate) fn prefer(&self, name: &str) {
+        if matches!(*self.standing.borrow(), Standing::Idle) {
+            self.renamed(name);
+        }
+    }
+
     /// Notes a new name, to be taken again after a reconnect.
     pub(crate) fn renamed(&self, name: &str) {
         self.identity.send_modify(|id| id.name = name.to_owned());

@@ -8,9 +8,11 @@ use crate::attach::protocol::{Attach, Kind};
 use crate::client::StartHub;
 use crate::inbox::Inbox;
 use crate::link::{self, Link};
+use crate::memory::Memory;
 use crate::name;
 use crate::push::Ready;
 use crate::push::pusher::{self, ARRIVALS, Arrival, EVENTS, Event};
+use ecorelay_adapters::codex;
 use ecorelay_adapters::{Assistant, PushChoice, Registration, Surroundings};
 use ecorelay_config::DataDir;
 use ecorelay_protocol::{ErrorCode, Refusal};
@@ -199,6 +201,7 @@ impl Sessions {
             return Ok(self.first.clone());
         };
         let several = self.assistant().several_sessions;
+        let own_name = self.name_of(id);
         let mut table = locked(&self.table);
         if let Some(other) = table.others.get(id) {
             other.session.touch();
@@ -206,6 +209,9 @@ impl Sessions {
         }
         if !several || self.first.id().is_none() {
             // The one session there is has this id now.
+            if let Some(name) = own_name {
+                self.first.link.prefer(&name);
+            }
             self.first.set_id(id);
             return Ok(self.first.clone());
         }
@@ -217,7 +223,7 @@ impl Sessions {
                 ),
             ));
         }
-        let name = title.and_then(name::slug);
+        let name = own_name.or_else(|| title.and_then(name::slug));
         let name = name.unwrap_or_else(|| name::resolve(&self.recipe.around).name);
         let (session, tasks) = begin(&self.recipe, name, Some(id.to_owned()), Vec::new());
         if let Some((_, agent)) = &table.client {
@@ -313,14 +319,54 @@ impl Sessions {
         session
     }
 
+    /// Returns the memory of this assistant's sessions, where they can be taken up again.
+    pub(crate) fn memory(&self) -> Option<Memory> {
+        let assistant = self.assistant();
+        let dir = self.recipe.dir.as_ref().ok()?;
+        (assistant.resumes).then(|| Memory::new(dir.clone(), assistant.id))
+    }
+
+    /// Returns what the assistant calls a session.
+    pub(crate) fn title_of(&self, id: &str) -> Option<String> {
+        let home = self.recipe.around.codex_home.as_deref()?;
+        self.assistant()
+            .resumes
+            .then(|| codex::title_of(home, id))?
+    }
+
+    /// Returns what a session is to be called that was here before, or that its assistant has a
+    /// name for. A name taken with relay_rename stays until the assistant's changes.
+    fn name_of(&self, id: &str) -> Option<String> {
+        let memory = self.memory()?;
+        if self.recipe.around.peer_id.is_some() {
+            return None;
+        }
+        let (known, title) = (memory.recall(id), self.title_of(id));
+        let old = known.as_ref().and_then(|known| known.title.as_ref());
+        let renamed = title.as_ref().filter(|title| old != Some(*title));
+        let new = renamed.and_then(|title| name::of_title(title));
+        new.or_else(|| known.map(|known| known.name))
+    }
+
+    /// Returns the sessions that there are.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        let table = locked(&self.table);
+        let others = table.others.values().map(|other| other.session.clone());
+        std::iter::once(self.first.clone()).chain(others).collect()
+    }
+
+    /// Returns the name that a title gives a session; nothing where it has it already, or where
+    /// a person chose one.
+    pub(crate) fn name_for(&self, session: &Session, title: &str) -> Option<String> {
+        let free = self.recipe.around.peer_id.is_none();
+        name::of_title(title).filter(|name| free && session.link.name() != *name)
+    }
+
     /// Gives a session the name that its assistant calls it by, unless a person chose one.
     pub(crate) fn rename(&self, session: &Arc<Session>, title: &str) {
-        let Some(name) = name::of_title(title) else {
+        let Some(name) = self.name_for(session, title) else {
             return;
         };
-        if self.recipe.around.peer_id.is_some() || session.link.name() == name {
-            return;
-        }
         let link = session.link.clone();
         // Not waited for: the hub may be away. A name that another session holds is not fought
         // for.

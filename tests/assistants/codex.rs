@@ -1,13 +1,16 @@
-//! Codex CLI, on its own (`--no-daemon`) and attached to an app-server.
+//! Codex CLI: with the daemon that it starts itself, on its own (`--no-daemon`), and attached to an
+//! app-server.
 
 use crate::support::codex;
+use crate::support::home::Process;
 use crate::support::mock_model::{Gate, MockModel};
 use crate::support::mock_responses::RESPONSES;
-use crate::support::process::Live;
+use crate::support::process::{Live, run};
 use crate::support::scene::{Scene, play};
 use crate::support::scripted::{WORK, WORK_DONE, answer_to, question, scripted, tell};
 use crate::support::terminal::Terminal;
 use crate::support::wait_until;
+use rustix::process::Signal;
 use std::path::PathBuf;
 
 #[test]
@@ -58,6 +61,64 @@ fn codex_with_an_app_server_is_woken_before_its_first_turn() {
         converse(&scene, &api, &mut vera, &gate, "app-server");
         api.end(&mut scene);
     });
+}
+
+#[test]
+fn codex_with_the_daemon_that_it_starts_itself_is_woken_and_threads_keep_their_names() {
+    let test =
+        "codex::codex_with_the_daemon_that_it_starts_itself_is_woken_and_threads_keep_their_names";
+    play(test, &["codex"], |mut scene| {
+        let gate = Gate::closed();
+        let prepared = Session::prepare(&mut scene, model(&gate));
+        let api = prepared.start(&scene, &[]);
+        let mut vera = scene.peer("vera");
+
+        // Before its first turn.
+        scene.wait_for_peers(&["api"]);
+        let id = vera.send("api", &question("the start"));
+        vera.hears(&answer_to("the start"));
+        scene.wait_until_handed(&id, "app-server");
+        api.model.wait_for_end_of("question: the start?");
+
+        // Its model sends.
+        api.terminal.type_line(&tell("vera", "the build is green"));
+        vera.hears("the build is green");
+
+        converse(&scene, &api, &mut vera, &gate, "app-server");
+        end_daemon(&scene);
+        api.end(&mut scene);
+    });
+}
+
+/// Ends the daemon that Codex started in the home, and what looks after it; removes its copy of
+/// the program and its sockets.
+fn end_daemon(scene: &Scene) {
+    let folder = scene.home.home().join(".codex");
+    let sockets = [
+        "app-server-control/app-server-control.sock",
+        "app-server-daemon/daemon-updater.sock",
+    ];
+    let sockets = sockets.map(|socket| std::fs::read_link(folder.join(socket)));
+    let mut stop = scene.command("codex", &scene.home.home());
+    stop.args(["app-server", "daemon", "stop"]);
+    run(stop).expect_code(0);
+    // It leaves the process behind that keeps the daemon up to date.
+    let of_the_daemon =
+        |process: &&Process| process.command.iter().any(|word| word.contains("daemon"));
+    wait_until("the end of the daemon", || {
+        let processes = scene.home.processes();
+        let left: Vec<_> = processes.iter().filter(of_the_daemon).collect();
+        for process in &left {
+            process.kill(Signal::KILL);
+        }
+        left.is_empty().then_some(())
+    });
+    for socket in sockets.into_iter().flatten() {
+        let _ = std::fs::remove_file(socket.with_extension("lock"));
+        let _ = std::fs::remove_file(socket);
+    }
+    // 400 MB.
+    std::fs::remove_dir_all(folder.join("packages")).expect("its copy of the program");
 }
 
 /// Has the session woken from idleness, and spoken to while it works and its person types.
@@ -115,7 +176,7 @@ impl Session {
     fn prepare(scene: &mut Scene, model: MockModel) -> Prepared {
         let project = scene.project("api");
         let settings = codex::settings(&model, &project);
-        scene.write(".codex/config.toml", &settings);
+        scene.write(codex::SETTINGS_FILE, &settings);
         scene.install("codex");
         Prepared {
             project,
@@ -127,9 +188,9 @@ impl Session {
     /// Ends it and undoes what setting Codex up has changed.
     fn end(self, scene: &mut Scene) {
         drop(self.terminal);
-        let written = scene.read(".codex/config.toml");
+        let written = scene.read(codex::SETTINGS_FILE);
         scene.uninstall("codex");
-        let left = scene.read(".codex/config.toml");
+        let left = scene.read(codex::SETTINGS_FILE);
         for line in self.settings.lines() {
             assert!(left.contains(line), "{line:?} is lost from: {written}");
         }
@@ -138,8 +199,10 @@ impl Session {
 
 impl Prepared {
     fn start(self, scene: &Scene, args: &[&str]) -> Session {
+        let terminal = scene.terminal("api", &self.command(scene, args));
+        terminal.wait_for(READY);
         Session {
-            terminal: codex::start(scene, &self.project, args),
+            terminal,
             model: self.model,
             settings: self.settings,
         }

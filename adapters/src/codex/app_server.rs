@@ -93,8 +93,10 @@ pub fn answer(frame: &str, id: u64) -> Option<Result<Value, String>> {
 pub struct Thread {
     /// Whether this server has it in memory: only such a thread takes from its queue.
     pub loaded: bool,
-    /// The name that its user gave it.
-    pub name: Option<String>,
+    /// The folder in which it works.
+    pub cwd: Option<PathBuf>,
+    /// Another thread has started it, for a part of its own work.
+    pub is_part: bool,
     /// Where it is written.
     pub log: Option<PathBuf>,
 }
@@ -110,7 +112,8 @@ impl Thread {
         };
         Self {
             loaded: !status.is_empty() && status != "notLoaded",
-            name: text("name"),
+            cwd: text("cwd").map(PathBuf::from),
+            is_part: !thread["parentThreadId"].is_null(),
             log: text("path").map(PathBuf::from),
         }
     }
@@ -165,9 +168,13 @@ mod tests {
 
     #[test]
     fn a_thread_says_whether_the_server_has_it() {
-        let of = |status: Value| Thread::of(&json!({"thread": {"status": status, "path": "/l"}}));
+        let of = |status: Value| {
+            Thread::of(&json!({"thread": {"status": status, "path": "/l", "parentThreadId": null}}))
+        };
         let idle = of(json!({"type": "idle"}));
-        assert!(idle.loaded && idle.log == Some("/l".into()) && idle.name.is_none());
+        assert!(idle.loaded && idle.log == Some("/l".into()) && idle.cwd.is_none());
+        assert!(!idle.is_part);
+        assert!(Thread::of(&json!({"thread": {"parentThreadId": "t"}})).is_part);
         assert!(of(json!({"type": "active", "activeFlags": ["waitingOnApproval"]})).loaded);
         assert!(!of(json!({"type": "notLoaded"})).loaded);
         assert!(!Thread::of(&json!(null)).loaded);

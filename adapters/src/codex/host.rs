@@ -3,6 +3,7 @@
 //! program.
 
 use crate::Surroundings;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,8 @@ const WRITER_LOCKS: &str = "thread-writer-locks";
 const FILES: usize = 4_096;
 /// Names of the subcommand that runs one prompt and ends.
 const HEADLESS: [&str; 2] = ["exec", "e"];
+/// The subcommand that serves the threads of any number of terminals.
+const SERVER: &str = "app-server";
 
 /// A process of Codex.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,6 +59,16 @@ impl Host {
             .any(|arg| HEADLESS.contains(&arg.as_str()))
     }
 
+    /// Returns whether it is an app-server, which serves the threads of several terminals. What
+    /// stands in its environment comes from whoever has started it.
+    pub fn is_server(&self) -> bool {
+        let name = |program: &PathBuf| {
+            let name = program.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("codex")
+        };
+        self.program.as_ref().is_some_and(name) && self.args.iter().any(|arg| arg == SERVER)
+    }
+
     /// Returns the sockets of the app-servers that may serve its threads, likeliest first.
     pub fn sockets(&self) -> Vec<PathBuf> {
         let control = self.home.as_ref().map(|home| home.join(CONTROL_SOCKET));
@@ -84,13 +97,17 @@ impl Host {
     /// Returns the one thread that it writes; nothing where it writes several, because it is not
     /// known which of them started this channel.
     pub fn only_thread(&self) -> Option<String> {
-        let mut threads: Vec<&str> = self.files.iter().filter_map(|f| locked(f)).collect();
-        threads.sort_unstable();
-        threads.dedup();
-        match threads[..] {
-            [thread] => Some(thread.to_owned()),
+        match &self.threads()[..] {
+            [thread] => Some(thread.clone()),
             _ => None,
         }
+    }
+
+    /// Returns the threads that it writes.
+    pub fn threads(&self) -> Vec<String> {
+        let threads = self.files.iter().filter_map(|file| locked(file));
+        let threads: BTreeSet<&str> = threads.collect();
+        threads.into_iter().map(str::to_owned).collect()
     }
 
     /// Returns the file into which it writes a thread.
@@ -144,7 +161,11 @@ mod tests {
         assert_eq!(host(&[], &[]).only_thread(), None);
         let one = host(&[], &[other.clone(), lock(A), lock(A)]);
         assert_eq!(one.only_thread().as_deref(), Some(A));
-        assert_eq!(host(&[], &[lock(A), lock(B)]).only_thread(), None);
+        let two = host(&[], &[lock(B), lock(A), lock(B)]);
+        assert_eq!(
+            (two.only_thread(), two.threads()),
+            (None, vec![A.into(), B.into()])
+        );
         for nonsense in [lock("x"), lock(""), format!("/h/{A}.lock"), "/".into()] {
             assert_eq!(host(&[], &[nonsense]).only_thread(), None);
         }
@@ -180,6 +201,25 @@ mod tests {
         assert!(host(&["-m", "x", "exec", "do it"], &[]).is_headless());
         assert!(!host(&["--no-daemon", "--", "exec"], &[]).is_headless());
         assert!(!host(&["resume"], &[]).is_headless());
+    }
+
+    #[test]
+    fn an_app_server_is_known_by_its_program_and_its_subcommand() {
+        let is_server = |program: &str, args: &[&str]| {
+            let program = Some(program.into());
+            Host {
+                program,
+                ..host(args, &[])
+            }
+            .is_server()
+        };
+        assert!(is_server(
+            "/r/bin/codex",
+            &["app-server", "--listen", "unix://"]
+        ));
+        assert!(!is_server("/r/bin/codex", &["--no-daemon"]));
+        assert!(!is_server("/usr/bin/node", &["app-server"]));
+        assert!(!host(&["app-server"], &[]).is_server());
     }
 
     #[test]

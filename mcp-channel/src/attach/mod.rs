@@ -51,6 +51,19 @@ pub(crate) fn channels_of(dir: &DataDir, client: u32) -> usize {
     all.iter().filter(|entry| entry.client == client).count()
 }
 
+/// Returns whether this process is a channel that `client` has started, and is there.
+#[cfg(unix)]
+pub(crate) fn is_channel_of(dir: &DataDir, client: u32, channel: u32) -> bool {
+    let mut all = place::entries(&dir.root().join(place::FOLDER)).into_iter();
+    all.any(|entry| (entry.client, entry.channel) == (client, channel) && !entry.is_dead())
+}
+
+/// Nothing tells on this platform.
+#[cfg(not(unix))]
+pub(crate) fn is_channel_of(_dir: &DataDir, _client: u32, _channel: u32) -> bool {
+    false
+}
+
 /// Nothing tells on this platform.
 #[cfg(not(unix))]
 pub(crate) fn channels_of(_dir: &DataDir, _client: u32) -> usize {

@@ -140,6 +140,13 @@ pub(crate) struct Entry {
     file: PathBuf,
 }
 
+impl Entry {
+    /// Returns whether nobody listens there.
+    pub(crate) fn is_dead(&self) -> bool {
+        is_dead(&self.socket)
+    }
+}
+
 /// Returns the sockets of a folder, those of the newest channels first.
 pub(crate) fn entries(folder: &Path) -> Vec<Entry> {
     let Ok(read) = std::fs::read_dir(folder) else {

@@ -16,6 +16,7 @@ mod routes;
 mod talk;
 
 pub(crate) use attached::{Attachment, Handover};
+pub(crate) use codex::read_thread;
 
 use ecorelay_adapters::{Assistant, Parcel, PushPath, Surroundings};
 use ecorelay_config::DataDir;

@@ -104,6 +104,21 @@ impl CodexPath {
     }
 }
 
+/// Returns what the app-server that serves this process's threads says of one.
+pub(crate) async fn read_thread(host: &Host, thread: &str) -> Option<Thread> {
+    for socket in host.sockets() {
+        let Ok(mut rpc) = Rpc::connect(&socket).await else {
+            continue;
+        };
+        let known = rpc.call(Request::Read { thread }).await;
+        rpc.end().await;
+        if let Ok(answer) = known {
+            return Some(Thread::of(&answer));
+        }
+    }
+    None
+}
+
 /// Which server takes the text.
 #[derive(Debug)]
 enum Server {
