@@ -28,6 +28,7 @@ pub(crate) const ANTIGRAVITY: Assistant = Assistant {
     paths: &[PushPath::AgentApi, PushPath::Hook],
     several_sessions: false,
     resumes: false,
+    overlaps: false,
 };
 
 /// Antigravity CLI.

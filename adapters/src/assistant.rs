@@ -45,6 +45,9 @@ pub struct Assistant {
     /// A session can be taken up again later, in another process, and is told by its id: it is
     /// then called as it was before.
     pub resumes: bool,
+    /// For a new session in the same terminal it starts a channel before it ends the one there
+    /// was.
+    pub overlaps: bool,
 }
 
 /// Every assistant known by name. Source: recorded `initialize` requests; for Antigravity CLI and
@@ -60,6 +63,7 @@ static ASSISTANTS: [Assistant; 8] = [
         paths: &[PushPath::AppServer, PushPath::Queue],
         several_sessions: true,
         resumes: true,
+        overlaps: false,
     },
     Assistant {
         id: "opencode",
@@ -69,6 +73,7 @@ static ASSISTANTS: [Assistant; 8] = [
         paths: &[PushPath::Plugin],
         several_sessions: true,
         resumes: false,
+        overlaps: false,
     },
     Assistant {
         id: "copilot-cli",
@@ -78,6 +83,7 @@ static ASSISTANTS: [Assistant; 8] = [
         paths: &[PushPath::Plugin],
         several_sessions: false,
         resumes: false,
+        overlaps: true,
     },
     Assistant {
         id: "gemini-cli",
@@ -87,6 +93,7 @@ static ASSISTANTS: [Assistant; 8] = [
         paths: &[PushPath::Wait, PushPath::Hook],
         several_sessions: false,
         resumes: false,
+        overlaps: false,
     },
     Assistant {
         id: "cline",
@@ -97,6 +104,7 @@ static ASSISTANTS: [Assistant; 8] = [
         paths: &[PushPath::Plugin, PushPath::ClineHub],
         several_sessions: false,
         resumes: false,
+        overlaps: false,
     },
     crate::agy::ANTIGRAVITY,
     crate::cursor::CURSOR,

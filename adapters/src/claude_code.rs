@@ -34,6 +34,7 @@ pub(crate) const CLAUDE_CODE: Assistant = Assistant {
     paths: &[PushPath::InboxSocket, PushPath::Wait, PushPath::Channel],
     several_sessions: false,
     resumes: false,
+    overlaps: false,
 };
 
 /// What a session says of itself in `sessions/<pid>.json`.

@@ -30,6 +30,7 @@ pub(crate) const CURSOR: Assistant = Assistant {
     paths: &[PushPath::Wait, PushPath::Hook],
     several_sessions: false,
     resumes: false,
+    overlaps: false,
 };
 
 /// Cursor CLI.

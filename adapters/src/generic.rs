@@ -12,4 +12,5 @@ pub(crate) static GENERIC: Assistant = Assistant {
     paths: &[PushPath::InboxSocket, PushPath::Channel],
     several_sessions: false,
     resumes: false,
+    overlaps: false,
 };

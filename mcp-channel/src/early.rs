@@ -70,7 +70,8 @@ async fn find(sessions: &Sessions, dir: Option<&DataDir>, around: &Surroundings,
             // The first id is always taken.
             let _ = sessions.of(Some(&thread));
             // At once, so that the other channels leave it alone.
-            let known = Known::now(&first.link.name(), sessions.title_of(&thread));
+            let name = memory.recall(&thread).and_then(|known| known.name);
+            let known = Known::now(name, sessions.title_of(&thread));
             let _ = memory.keep(&thread, &known);
             first.link.want();
         }
@@ -131,7 +132,7 @@ async fn keep_names(sessions: &Sessions, memory: &Memory) {
                 // A name that another session holds is not fought for.
                 let _ = session.link.rename(&name).await;
             }
-            let known = Known::now(&session.link.name(), title);
+            let known = Known::now(Some(session.link.name()), title);
             if before.as_ref() != Some(&known) {
                 // What is not written down is called otherwise next time.
                 let _ = memory.keep(&id, &known);

@@ -34,6 +34,7 @@ mod results;
 mod server;
 mod sessions;
 mod stdio;
+mod succession;
 mod tools;
 mod wrapped;
 

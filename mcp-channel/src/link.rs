@@ -67,6 +67,7 @@ pub(crate) struct Link {
     standing: watch::Receiver<Standing>,
     identity: watch::Sender<Identity>,
     nudge: Arc<Notify>,
+    held: watch::Sender<bool>,
 }
 
 /// The task's side of the tie.
@@ -83,6 +84,7 @@ pub(crate) struct Tie {
     standing: watch::Sender<Standing>,
     identity: watch::Sender<Identity>,
     nudge: Arc<Notify>,
+    held: watch::Receiver<bool>,
 }
 
 /// Returns the two sides of a tie of a session that wants to be called `name`.
@@ -101,6 +103,7 @@ pub(crate) fn link(
         rooms: BTreeSet::new(),
     });
     let nudge = Arc::new(Notify::new());
+    let (held, held_rx) = watch::channel(false);
     let tie = Tie {
         dir,
         start,
@@ -110,11 +113,13 @@ pub(crate) fn link(
         standing: standing_tx,
         identity: identity.clone(),
         nudge: nudge.clone(),
+        held: held_rx,
     };
     let link = Link {
         standing,
         identity,
         nudge,
+        held,
     };
     (link, tie)
 }
@@ -123,6 +128,12 @@ impl Link {
     /// Asks for the tie, if nobody has yet; returns at once.
     pub(crate) fn want(&self) {
         self.nudge.notify_one();
+    }
+
+    /// Puts the first registration off while it is not known yet who this session is, or lets
+    /// it go on.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.send_replace(held);
     }
 
     /// Returns this session's name at the hub.
@@ -305,8 +316,10 @@ fn not_known(why: &str) -> Refusal {
 
 impl Tie {
     /// Keeps the tie up for as long as this process lives. Begins when it is wanted.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         self.nudge.notified().await;
+        // Whoever held it and is gone holds it no more.
+        let _ = self.held.wait_for(|held| !held).await;
         let (mut failures, mut generation, mut in_a_row) = (0_u64, 0_u64, 0_usize);
         loop {
             let why = match self.attempt().await {

@@ -23,8 +23,9 @@ const FILE_BYTES: u64 = 4 * 1024;
 /// What is known of one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Known {
-    /// The peer's name.
-    pub(crate) name: String,
+    /// The peer's name, once the hub has given it one.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
     /// What the assistant called the session when it had that name.
     #[serde(default)]
     pub(crate) title: Option<String>,
@@ -34,9 +35,9 @@ pub(crate) struct Known {
 
 impl Known {
     /// Returns what is known of a session that this process serves.
-    pub(crate) fn now(name: &str, title: Option<String>) -> Self {
+    pub(crate) fn now(name: Option<String>, title: Option<String>) -> Self {
         Self {
-            name: name.to_owned(),
+            name,
             title,
             channel: std::process::id(),
         }
@@ -103,7 +104,8 @@ impl Memory {
 
 fn read(bytes: &[u8]) -> Option<Known> {
     let known: Known = serde_json::from_slice(bytes).ok()?;
-    Name::parse(&known.name, "").is_ok().then_some(known)
+    let valid = |name: &String| Name::parse(name, "").is_ok();
+    known.name.as_ref().is_none_or(valid).then_some(known)
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {
@@ -135,7 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn known(name: &str) -> Known {
-        Known::now(name, None)
+        Known::now(Some(name.into()), None)
     }
 
     fn memory(root: &Path) -> Memory {

@@ -12,6 +12,7 @@ use crate::memory::Memory;
 use crate::name;
 use crate::push::Ready;
 use crate::push::pusher::{self, ARRIVALS, Arrival, EVENTS, Event};
+use crate::succession;
 use ecorelay_adapters::codex;
 use ecorelay_adapters::{Assistant, PushChoice, Registration, Surroundings};
 use ecorelay_config::DataDir;
@@ -174,11 +175,30 @@ impl Sessions {
         if let Some(id) = self.recipe.around.session_id(assistant) {
             self.first.set_id(id);
         }
+        if assistant.overlaps
+            && let Ok(dir) = &self.recipe.dir
+        {
+            self.succeed(dir.clone());
+        }
         let mut table = locked(&self.table);
         for other in table.others.values() {
             other.session.link.set_agent(agent);
         }
         table.client = Some((assistant, agent.to_owned()));
+    }
+
+    /// Takes the name of the channel whose place this one takes, before it registers.
+    fn succeed(&self, dir: DataDir) {
+        let (link, client) = (self.first.link.clone(), self.recipe.around.parent);
+        let named = self.recipe.around.peer_id.is_some();
+        link.hold(true);
+        tokio::spawn(async move {
+            let name = succession::predecessor(&dir, client).await;
+            if let Some(name) = name.filter(|_| !named) {
+                link.prefer(&name);
+            }
+            link.hold(false);
+        });
     }
 
     /// Returns the client, once it is known.
@@ -341,11 +361,12 @@ impl Sessions {
         if self.recipe.around.peer_id.is_some() {
             return None;
         }
-        let (known, title) = (memory.recall(id), self.title_of(id));
-        let old = known.as_ref().and_then(|known| known.title.as_ref());
-        let renamed = title.as_ref().filter(|title| old != Some(*title));
-        let new = renamed.and_then(|title| name::of_title(title));
-        new.or_else(|| known.map(|known| known.name))
+        let title = self.title_of(id);
+        let known = memory.recall(id);
+        let (old_name, old_title) = known.map_or((None, None), |known| (known.name, known.title));
+        let same = old_name.is_some() && old_title == title;
+        let new = title.filter(|_| !same);
+        new.and_then(|title| name::of_title(&title)).or(old_name)
     }
 
     /// Returns the sessions that there are.

@@ -11,6 +11,7 @@ use crate::support::scripted::{WORK, WORK_DONE, answer_to, question, scripted, t
 use crate::support::terminal::Terminal;
 use crate::support::wait_until;
 use rustix::process::Signal;
+use serde_json::Value;
 use std::path::PathBuf;
 
 #[test]
@@ -64,12 +65,13 @@ fn codex_with_an_app_server_is_woken_before_its_first_turn() {
 }
 
 #[test]
-fn codex_with_the_daemon_that_it_starts_itself_is_woken_and_threads_keep_their_names() {
-    let test =
-        "codex::codex_with_the_daemon_that_it_starts_itself_is_woken_and_threads_keep_their_names";
+fn codex_with_the_daemon_that_it_starts_itself_is_woken_and_its_threads_keep_their_names() {
+    let test = "codex::codex_with_the_daemon_that_it_starts_itself_is_woken_and_its_threads_keep_their_names";
     play(test, &["codex"], |mut scene| {
         let gate = Gate::closed();
         let prepared = Session::prepare(&mut scene, model(&gate));
+        // The daemon inherits it, and with it every thread; it is nobody's name.
+        scene.home.set("RELAY_PEER_ID", "chosen");
         let api = prepared.start(&scene, &[]);
         let mut vera = scene.peer("vera");
 
@@ -85,13 +87,84 @@ fn codex_with_the_daemon_that_it_starts_itself_is_woken_and_threads_keep_their_n
         vera.hears("the build is green");
 
         converse(&scene, &api, &mut vera, &gate, "app-server");
+
+        // Another thread of the same daemon in the same folder, before its first turn as well.
+        let second = api.beside(&scene, "second", &[]);
+        scene.wait_for_peers(&["api", "api-2"]);
+        let id = vera.send("api-2", &question("the second"));
+        vera.hears(&answer_to("the second"));
+        scene.wait_until_handed(&id, "app-server");
+        api.model.wait_for_end_of("question: the second?");
+
+        // Both come back as what they were, in another order and with another daemon.
+        let threads = ["api", "api-2"].map(|name| thread_called(&scene, name));
+        drop(second);
+        let Session {
+            prepared, terminal, ..
+        } = api;
+        drop(terminal);
         end_daemon(&scene);
-        api.end(&mut scene);
+        scene.wait_for_peers_to_be(&["vera"]);
+        let second = prepared.beside(&scene, "second", &["resume", &threads[1]]);
+        scene.wait_for_peers_to_be(&["api-2", "vera"]);
+        let first = prepared.beside(&scene, "first", &["resume", &threads[0]]);
+        scene.wait_for_peers_to_be(&["api", "api-2", "vera"]);
+
+        // What its person calls it is what it is called.
+        second.type_line("/rename Billing Work");
+        scene.wait_for_peers_to_be(&["api", "billing-work", "vera"]);
+        drop((first, second));
+        end_daemon(&scene);
+        prepared.undo(&mut scene);
     });
 }
 
-/// Ends the daemon that Codex started in the home, and what looks after it; removes its copy of
-/// the program and its sockets.
+#[test]
+fn a_burst_reaches_a_busy_codex_as_few_texts() {
+    let test = "codex::a_burst_reaches_a_busy_codex_as_few_texts";
+    play(test, &["codex"], |mut scene| {
+        let gate = Gate::closed();
+        let prepared = Session::prepare(&mut scene, model(&gate));
+        // With a process of its own it is called as its person wishes.
+        scene.home.set("RELAY_PEER_ID", "shop");
+        let shop = prepared.start(&scene, &["--no-daemon"]);
+        let mut vera = scene.peer("vera");
+        shop.terminal.type_line(&tell("vera", "the build is green"));
+        vera.hears("the build is green");
+        scene.wait_for_peers(&["shop"]);
+        shop.model.wait_for_end_of("please tell vera");
+
+        shop.terminal.type_line(WORK);
+        shop.model
+            .wait_for("the long work", 0, |newest| newest.contains(WORK));
+        for number in 1..=40 {
+            vera.send("shop", &format!("number {number} of the burst"));
+        }
+        gate.open();
+        shop.model.wait_for("the rest of the burst", 0, |newest| {
+            newest.contains("[ecorelay] and ") && newest.contains(" more in your inbox")
+        });
+        let texts = shop.model.heard("of the burst");
+        assert!(texts <= 2, "{texts} texts:\n{}", shop.model.seen());
+        shop.end(&mut scene);
+    });
+}
+
+/// Returns the thread that has this name, from what is remembered of it.
+fn thread_called(scene: &Scene, name: &str) -> String {
+    wait_until(&format!("a thread called {name}"), || {
+        let files = std::fs::read_dir(scene.home.data().join("sessions")).ok()?;
+        let paths = files.flatten().map(|file| file.path());
+        paths.into_iter().find_map(|path| {
+            let known = std::fs::read(&path).ok()?;
+            let known: Value = serde_json::from_slice(&known).ok()?;
+            let thread = path.file_stem()?.to_str()?.strip_prefix("codex-")?;
+            (known["name"] == name).then(|| thread.to_owned())
+        })
+    })
+}
+
+/// Ends the daemon that Codex started in the home, and what looks after it; removes its sockets.
 fn end_daemon(scene: &Scene) {
     let folder = scene.home.home().join(".codex");
     let sockets = [
@@ -117,8 +190,6 @@ fn end_daemon(scene: &Scene) {
         let _ = std::fs::remove_file(socket.with_extension("lock"));
         let _ = std::fs::remove_file(socket);
     }
-    // 400 MB.
-    std::fs::remove_dir_all(folder.join("packages")).expect("its copy of the program");
 }
 
 /// Has the session woken from idleness, and spoken to while it works and its person types.
@@ -169,7 +240,7 @@ struct Prepared {
 struct Session {
     terminal: Terminal,
     model: MockModel,
-    settings: String,
+    prepared: Prepared,
 }
 
 impl Session {
@@ -185,26 +256,45 @@ impl Session {
         }
     }
 
+    /// Starts another session beside this one, in the same folder.
+    fn beside(&self, scene: &Scene, label: &str, args: &[&str]) -> Terminal {
+        self.prepared.beside(scene, label, args)
+    }
+
     /// Ends it and undoes what setting Codex up has changed.
     fn end(self, scene: &mut Scene) {
         drop(self.terminal);
-        let written = scene.read(codex::SETTINGS_FILE);
-        scene.uninstall("codex");
-        let left = scene.read(codex::SETTINGS_FILE);
-        for line in self.settings.lines() {
-            assert!(left.contains(line), "{line:?} is lost from: {written}");
-        }
+        self.prepared.undo(scene);
     }
 }
 
 impl Prepared {
     fn start(self, scene: &Scene, args: &[&str]) -> Session {
-        let terminal = scene.terminal("api", &self.command(scene, args));
-        terminal.wait_for(READY);
         Session {
-            terminal,
-            model: self.model,
-            settings: self.settings,
+            terminal: self.beside(scene, "api", args),
+            model: self.model.clone(),
+            prepared: self,
+        }
+    }
+
+    fn beside(&self, scene: &Scene, label: &str, args: &[&str]) -> Terminal {
+        let terminal = scene.terminal(label, &codex::command(scene, &self.project, args));
+        terminal.wait_for(codex::READY);
+        terminal
+    }
+
+    /// Undoes what setting Codex up has changed.
+    fn undo(self, scene: &mut Scene) {
+        // The daemon's copy of the program has 400 MB, and every file of the home is compared.
+        let copy = scene.home.home().join(".codex/packages");
+        if copy.exists() {
+            std::fs::remove_dir_all(copy).expect("the daemon's copy of the program");
+        }
+        let written = scene.read(codex::SETTINGS_FILE);
+        scene.uninstall("codex");
+        let left = scene.read(codex::SETTINGS_FILE);
+        for line in self.settings.lines() {
+            assert!(left.contains(line), "{line:?} is lost from: {written}");
         }
     }
 }

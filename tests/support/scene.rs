@@ -218,6 +218,18 @@ impl Scene {
         });
     }
 
+    /// Waits until the hub has exactly the sessions of these names, which are in order.
+    pub(crate) fn wait_for_peers_to_be(&self, names: &[&str]) {
+        wait_until(&format!("the sessions {names:?} and no other"), || {
+            let mut client = RawClient::try_connect(&self.home.socket())?;
+            let answer = client.try_request(json!({"type": "list_peers"}))?;
+            let peers = answer["peers"].as_array()?.iter();
+            let mut here: Vec<&str> = peers.filter_map(|peer| peer["name"].as_str()).collect();
+            here.sort_unstable();
+            (here == names).then_some(())
+        });
+    }
+
     /// Joins as a session of this name that is the test itself.
     pub(crate) fn peer(&self, name: &str) -> Peer {
         let more = json!({"agent": "test"});

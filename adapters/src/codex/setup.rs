@@ -44,7 +44,7 @@ impl Setup for Codex {
             tools: "MCP",
             idle_push: "starts a turn",
             busy_push: "after the running turn",
-            cold_start: "with an app-server",
+            cold_start: "yes, but not with --no-daemon",
             receipt: "seen in the thread's log",
             tested: "0.169.0",
         }
@@ -105,6 +105,13 @@ impl Setup for Codex {
             )];
         }
         let mut checks = Vec::new();
+        if machine.var("RELAY_PEER_ID").is_some() {
+            checks.push(check(
+                Health::Doubtful,
+                "RELAY_PEER_ID is set: it names sessions of `codex --no-daemon`, but no thread of a daemon, which has the environment of whoever has started it first.".into(),
+                "Name a thread with /rename in Codex.",
+            ));
+        }
         if !has_queue(found) {
             checks.push(check(
                 Health::Doubtful,
@@ -205,6 +212,15 @@ mod tests {
             assert!(!checks[0].remedy.is_empty());
         }
         assert!(Codex.check(&machine(), &found(Some(TRIED))).is_empty());
+    }
+
+    #[test]
+    fn a_name_that_a_daemon_cannot_give_is_said() {
+        let mut machine = machine();
+        machine.vars.insert("RELAY_PEER_ID".into(), "api".into());
+        let checks = Codex.check(&machine, &found(Some(TRIED)));
+        assert_eq!(checks[0].health, Health::Doubtful);
+        assert!(checks[0].remedy.contains("/rename"));
     }
 
     #[test]

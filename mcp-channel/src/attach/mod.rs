@@ -58,6 +58,14 @@ pub(crate) fn is_channel_of(dir: &DataDir, client: u32, channel: u32) -> bool {
     all.any(|entry| (entry.client, entry.channel) == (client, channel) && !entry.is_dead())
 }
 
+/// Returns the sockets of the other channels that a client has started.
+#[cfg(unix)]
+pub(crate) fn others_of(dir: &DataDir, client: u32) -> Vec<std::path::PathBuf> {
+    let all = place::entries(&dir.root().join(place::FOLDER)).into_iter();
+    let others = all.filter(|entry| entry.client == client && entry.channel != std::process::id());
+    others.map(|entry| entry.socket).collect()
+}
+
 /// Nothing tells on this platform.
 #[cfg(not(unix))]
 pub(crate) fn is_channel_of(_dir: &DataDir, _client: u32, _channel: u32) -> bool {
@@ -74,6 +82,17 @@ pub(crate) fn channels_of(_dir: &DataDir, _client: u32) -> usize {
 #[cfg(not(unix))]
 pub(crate) async fn listen(_dir: Option<DataDir>, _client: u32, _sessions: Arc<Sessions>) {
     std::future::pending().await
+}
+
+/// Returns where a channel's socket is, if the path is short enough.
+#[cfg(all(test, unix))]
+pub(crate) fn place_of(
+    data_dir: &std::path::Path,
+    client: u32,
+    channel: u32,
+) -> std::path::PathBuf {
+    let name = format!("{client}-{channel}.{}", place::SOCKET);
+    data_dir.join(place::FOLDER).join(name)
 }
 
 #[cfg(unix)]
