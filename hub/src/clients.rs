@@ -1,6 +1,7 @@
 //! Connections and sessions: who is there, and how answers find their way back.
 
 use crate::hub::{Done, Turn, refuse};
+use crate::push_path::PushView;
 use crate::{ConnId, Effect, Hub, Origin, Store, Tag};
 use ecorelay_protocol::{ErrorCode, HubLine, Name, PairStep, Refusal, Register, limits};
 use std::collections::{BTreeSet, VecDeque};
@@ -59,6 +60,8 @@ pub(crate) struct Session {
     /// When the hub last asked whether it is there; `None` once it answered.
     pub(crate) pinged: Option<u64>,
     pub(crate) unresponsive: bool,
+    /// How messages reach it.
+    pub(crate) push: PushView,
 }
 
 impl Session {

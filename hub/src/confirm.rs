@@ -210,7 +210,7 @@ impl Hub {
         Ok(())
     }
 
-    fn session_of(&mut self, conn: ConnId) -> Option<&mut crate::clients::Session> {
+    pub(crate) fn session_of(&mut self, conn: ConnId) -> Option<&mut crate::clients::Session> {
         let name = self.conns.get(&conn)?.session.as_ref()?;
         self.sessions.get_mut(name)
     }

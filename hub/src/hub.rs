@@ -500,6 +500,7 @@ impl Hub {
                 path,
                 detail,
             } => {
+                self.note_pushed(t, caller, result, &path, detail.as_deref());
                 for id in msg_ids {
                     self.settle(t, caller.conn, &id, result, &path, detail.clone())?;
                 }
@@ -508,7 +509,7 @@ impl Hub {
                 }
                 Ok(())
             }
-            Request::State { state } => self.set_state(t, caller, state),
+            Request::State { state, push } => self.set_state(t, caller, state, push),
             Request::Status => self.status(t, caller),
             Request::Watch { name } => self.watch(t, caller, name.as_deref()),
             Request::Why { msg_id } => self.why(t, caller, &msg_id),

@@ -27,6 +27,7 @@ mod memory_store;
 mod mesh;
 mod pairing;
 mod plain_keys;
+mod push_path;
 mod registry;
 mod reply;
 mod report;

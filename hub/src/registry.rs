@@ -2,6 +2,7 @@
 
 use crate::clients::{Caller, Probe, Session, Version};
 use crate::hub::{Done, Turn, refuse};
+use crate::push_path::PushView;
 use crate::{ConnId, Effect, Hub, Store, Write};
 use ecorelay_protocol::{
     Address, ErrorCode, HubLine, Me, Name, PROTOCOL_V5, PROTOCOL_V6, PeerInfo, Refusal, Register,
@@ -171,6 +172,7 @@ impl Hub {
                 unconfirmed: 0,
                 pinged: None,
                 unresponsive: false,
+                push: PushView::new(register.push.clone(), t.now),
             },
         );
         self.answer_registered(t, caller, &name);
@@ -359,6 +361,7 @@ impl Hub {
                 agent: extended.then(|| s.agent.clone()),
                 hub: extended.then(|| self.config.hub_id.to_string()),
                 state: extended.then(|| s.shown_state().to_owned()),
+                push: s.push.path().filter(|_| extended).map(str::to_owned),
             })
             .collect();
         peers.extend(self.remote_peers(t.now, extended));
@@ -370,23 +373,6 @@ impl Hub {
                 req_id: None,
             },
         );
-        Ok(())
-    }
-
-    pub(crate) fn set_state(
-        &mut self,
-        t: &mut Turn<'_, impl Store>,
-        caller: &Caller,
-        state: String,
-    ) -> Done {
-        let me = self.me(caller)?;
-        if let Some(session) = self.sessions.get_mut(&me)
-            && session.state != state
-        {
-            session.state = state;
-            self.status_changed(t);
-        }
-        self.answer_ack(t, caller);
         Ok(())
     }
 

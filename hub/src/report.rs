@@ -120,12 +120,16 @@ impl Hub {
     pub(crate) fn status(&mut self, t: &mut Turn<'_, impl Store>, caller: &Caller) -> Done {
         let mut sessions = Vec::new();
         for (name, s) in &self.sessions {
-            sessions.push(json!({
+            let mut session = json!({
                 "name": name, "agent": s.agent, "state": s.shown_state(), "cwd": s.cwd,
                 "git_branch": s.git_branch, "last_seen": s.last_seen, "since": s.since,
                 "unread": self.mail.unread(name),
                 "protocol": if self.extended(s.conn) { "6" } else { "5" },
-            }));
+            });
+            if let Value::Object(keys) = &mut session {
+                s.push.show(keys);
+            }
+            sessions.push(session);
         }
         let mut mailboxes = Vec::new();
         for m in self

@@ -5,7 +5,7 @@
 
 use crate::limits::{self, ID_CHARS, LABEL_CHARS, TEXT_BYTES, TEXT_UTF16};
 use crate::request::{
-    GroupRequest, HubChange, HubPolicy, Incoming, Register, Request, Scope, SendMessage,
+    GroupRequest, HubChange, HubPolicy, Incoming, PushWay, Register, Request, Scope, SendMessage,
 };
 use crate::{ErrorCode, MeshChoice, PushResult, Refusal};
 use serde_json::{Map, Value};
@@ -79,6 +79,7 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
             ),
             agent: f.label("agent")?,
             state: f.label("state")?,
+            push: push_way(f)?,
             suffix: f.flag("suffix")?.unwrap_or(false),
             session_key: f.id("session_key")?,
             attach: f.flag("attach")?.unwrap_or(false),
@@ -183,10 +184,11 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
                 }
             },
             path: f.label("path")?.unwrap_or_default(),
-            detail: f.optional_string("detail")?.map(|d| shortened(d, 200)),
+            detail: f.detail("detail")?,
         },
         "state" => Request::State {
             state: f.label("state")?.unwrap_or_default(),
+            push: push_way(f)?,
         },
         "status" => Request::Status,
         "watch" => Request::Watch {
@@ -234,6 +236,13 @@ fn request(f: &mut Fields) -> Result<Request, Refusal> {
             ));
         }
     })
+}
+
+/// Returns how messages reach the session; nothing where it does not say.
+fn push_way(f: &mut Fields) -> Result<Option<PushWay>, Refusal> {
+    let (path, detail) = (f.label("push")?, f.detail("push_detail")?);
+    let path = path.filter(|path| !path.is_empty());
+    Ok(path.map(|path| PushWay { path, detail }))
 }
 
 /// Returns what is to be done about another hub.
@@ -327,6 +336,12 @@ impl Fields {
         Ok(self
             .optional_string(key)?
             .map(|label| shortened(crate::visible(&label), LABEL_CHARS)))
+    }
+
+    fn detail(&mut self, key: &str) -> Result<Option<String>, Refusal> {
+        Ok(self
+            .optional_string(key)?
+            .map(|detail| shortened(crate::visible(&detail), limits::DETAIL_CHARS)))
     }
 
     fn flag(&mut self, key: &str) -> Result<Option<bool>, Refusal> {
@@ -546,6 +561,27 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_a_push_path_are_short_and_visible() {
+        let line = serde_json::json!({"type":"state","state":"idle","push":"none","push_detail":format!("\u{1b}[2J{}", "é".repeat(999))});
+        let Request::State { push, .. } =
+            decode_request(line.to_string().as_bytes()).unwrap().request
+        else {
+            panic!()
+        };
+        let detail = push.unwrap().detail.unwrap();
+        assert!(detail.starts_with("⟨U+001B⟩[2J"), "{detail}");
+        assert_eq!(detail.chars().count(), limits::DETAIL_CHARS);
+        for without in [
+            r#"{"type":"state","push_detail":"x"}"#,
+            r#"{"type":"state","push":""}"#,
+        ] {
+            let request = decode_request(without.as_bytes()).unwrap().request;
+            assert!(matches!(request, Request::State { push: None, .. }));
+        }
+        assert_eq!(refusal(r#"{"type":"state","push":1}"#).1, ErrorCode::BadMsg);
+    }
+
+    #[test]
     fn over_long_places_are_shortened() {
         let line = serde_json::json!({"type":"register","name":"a","cwd":"é".repeat(3000),"git_branch":"b".repeat(999),"protocol_version":"5"});
         let Request::Register(r) = decode_request(line.to_string().as_bytes()).unwrap().request
@@ -562,7 +598,7 @@ mod tests {
         }
 
         #[test]
-        fn any_object_is_answered(kind in "register|send|inbox|broadcast|reply|group_create|group_remove|group_history|pushed|import_group|pong|read", key in "name|to|text|limit|members|reason|msg_ids|req_id|since_id", value in prop_oneof![Just("null".to_owned()), Just("[]".to_owned()), Just("{}".to_owned()), Just("-1".to_owned()), Just("1e999".to_owned()), Just("\"\\ud800\"".to_owned()), "\"[a-z]{0,5}\""]) {
+        fn any_object_is_answered(kind in "register|send|inbox|broadcast|reply|group_create|group_remove|group_history|pushed|import_group|pong|read|state", key in "name|to|text|limit|members|reason|msg_ids|req_id|since_id|push|push_detail", value in prop_oneof![Just("null".to_owned()), Just("[]".to_owned()), Just("{}".to_owned()), Just("-1".to_owned()), Just("1e999".to_owned()), Just("\"\\ud800\"".to_owned()), "\"[a-z]{0,5}\""]) {
             let _ = decode_request(format!(r#"{{"type":"{kind}","{key}":{value}}}"#).as_bytes());
         }
 

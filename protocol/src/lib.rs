@@ -44,7 +44,7 @@ pub use peer_id::PeerId;
 pub use psk::Psk;
 pub use request::{
     GroupRequest, HubChange, HubPolicy, ImportGroup, ImportMailbox, ImportMessage, ImportText,
-    Incoming, Register, Request, Scope, SendMessage,
+    Incoming, NO_PATH, PushWay, Register, Request, Scope, SendMessage,
 };
 pub use sanitize::{
     ID_MARKS, fence, header_line, is_id_char, is_invisible, unpaired_header_line, visible,

@@ -19,6 +19,9 @@ pub const CWD_CHARS: usize = 1_024;
 pub const BRANCH_CHARS: usize = 256;
 /// Longest assistant name, state or push-path name kept, in characters.
 pub const LABEL_CHARS: usize = 64;
+/// Longest words of a push path about itself or a message, in characters; longer ones are
+/// shortened.
+pub const DETAIL_CHARS: usize = 200;
 /// Longest request id, message id or ask id, in characters.
 pub const ID_CHARS: usize = 256;
 /// Longest id of a broadcast, in characters: with a colon and the recipient's address it makes an

@@ -384,6 +384,10 @@ pub struct PeerInfo {
     /// Version "6": `idle`, `busy`, `live`, `unresponsive` …
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state: Option<String>,
+    /// Version "6": by which push path messages reach it now, `none` where by none; only of
+    /// sessions of this hub that say so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub push: Option<String>,
 }
 
 /// A room as listed.

@@ -110,10 +110,12 @@ pub enum Request {
         /// Why it was refused or is unknown.
         detail: Option<String>,
     },
-    /// Version "6": the session is idle or busy.
+    /// Version "6": the session is idle or busy, or messages reach it by another path now.
     State {
         /// `idle`, `busy` or another short word.
         state: String,
+        /// How messages reach it; nothing where that is as it was.
+        push: Option<PushWay>,
     },
     /// Version "6", command line: everything `node status` shows.
     Status,
@@ -276,6 +278,8 @@ pub struct Register {
     pub agent: Option<String>,
     /// Version "6": `idle`, `busy` …
     pub state: Option<String>,
+    /// Version "6": how messages reach it, where its channel knows that already.
+    pub push: Option<PushWay>,
     /// Version "6": if a live session holds the name, take `name-2`, `name-3` …
     pub suffix: bool,
     /// Version "6": a random secret of the session; whoever shows it again takes over its name at
@@ -285,6 +289,20 @@ pub struct Register {
     /// session of that name, beside any whose `session_key` it shows, or in its place where it is not live.
     pub attach: bool,
 }
+
+/// By which push path messages reach a session at this moment, as its channel says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushWay {
+    /// The path's name, shortened to [`crate::limits::LABEL_CHARS`]; [`NO_PATH`] where nothing
+    /// can be pushed now.
+    pub path: String,
+    /// Why there is none, or what the path cannot promise; shortened to
+    /// [`crate::limits::DETAIL_CHARS`].
+    pub detail: Option<String>,
+}
+
+/// The name of the push path that is none.
+pub const NO_PATH: &str = "none";
 
 /// How far a broadcast goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

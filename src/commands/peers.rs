@@ -87,6 +87,7 @@ mod tests {
             agent: Some("claude-code".into()),
             hub: None,
             state: Some(state.into()),
+            push: None,
         };
         let peers = [
             peer("web", "idle", 0),

@@ -35,6 +35,7 @@ impl Hub {
                         s.state.clone()
                     }
                 }),
+                push: None,
             }));
         }
         peers

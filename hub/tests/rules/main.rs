@@ -17,6 +17,7 @@ mod mesh_rooms;
 mod mesh_world;
 mod only_a_person;
 mod pairing;
+mod push_paths;
 mod rooms_and_groups;
 mod sessions;
 #[path = "../world/mod.rs"]
