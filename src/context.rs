@@ -101,6 +101,8 @@ impl Context {
             "protocol_version": PROTOCOL_V6,
             "agent": AGENT,
             "attach": attach,
+            // Who is present is shown each message where it stands.
+            "push": (!attach).then_some(AGENT),
             "suffix": false,
             // To be present under the session's name would mean to take it over.
             "session_key": attach.then(session_key).flatten(),

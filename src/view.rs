@@ -9,6 +9,7 @@ pub(crate) mod live;
 pub(crate) mod message;
 pub(crate) mod pairing;
 pub(crate) mod servers;
+pub(crate) mod sessions;
 pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod style;

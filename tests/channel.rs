@@ -172,6 +172,50 @@ fn a_command_that_waits_takes_the_messages_of_the_session_it_runs_in() {
 }
 
 #[test]
+#[cfg(unix)]
+fn the_status_says_by_which_path_messages_reach_a_session_and_why_by_none() {
+    let home = TestHome::new();
+    let mut channel = Channel::start(home.ecorelay(&["--as", "bob", "mcp"]));
+    channel.initialize_as("gemini-cli-mcp-client", "2025-06-18");
+    // Answered by the hub, so that there is one and the session is registered.
+    channel.ask(
+        "tools/call",
+        json!({"name": "relay_peers", "arguments": {}}),
+    );
+    let bob_by = |path: &str, last: &Value| {
+        wait_until("the push path", || {
+            let status = home.run(&["node", "status", "--json"]).expect_code(0);
+            let bob = status.json()["sessions"][0].clone();
+            let as_told = bob["push"] == path && bob["last_push"]["result"] == *last;
+            as_told.then_some(bob)
+        })
+    };
+    let bob = bob_by("none", &Value::Null);
+    let why = bob["push_detail"].as_str().unwrap();
+    assert!(why.starts_with("no waiter at this moment"), "{bob}");
+    assert!(bob["push_since"].is_u64() && bob["last_push"].is_null());
+    let page = home.run(&["node", "status"]).expect_code(0).stdout;
+    for words in [
+        "PUSH",
+        "bob is not woken by messages: no waiter",
+        "ecorelay doctor gemini",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+
+    let mut waiting = Live::start(home.ecorelay(&["wait"]));
+    let bob = bob_by("wait", &Value::Null);
+    assert_eq!(bob["push_detail"], Value::Null);
+    let peers = home.run(&["peers", "--json", "--as", "ann"]);
+    assert_eq!(peers.expect_code(0).json()["peers"][0]["push"], "wait");
+    home.run(&["send", "bob", "hello", "--as", "ann"])
+        .expect_code(0);
+    assert!(waiting.ended().success());
+    let bob = bob_by("none", &json!("handed"));
+    assert_eq!(bob["last_push"]["path"], "wait", "{bob}");
+}
+
+#[test]
 fn a_command_that_waits_outside_a_session_acts_for_a_name() {
     let home = TestHome::new();
     let waited = home

@@ -29,6 +29,7 @@ pub(crate) const ANTIGRAVITY: Assistant = Assistant {
     several_sessions: false,
     resumes: false,
     overlaps: false,
+    remedy: "Write to it once: before its first turn it has no conversation that could be told.",
 };
 
 /// Antigravity CLI.

@@ -48,6 +48,8 @@ pub struct Assistant {
     /// For a new session in the same terminal it starts a channel before it ends the one there
     /// was.
     pub overlaps: bool,
+    /// What a person does about a session into which nothing can be pushed.
+    pub remedy: &'static str,
 }
 
 /// Every assistant known by name. Source: recorded `initialize` requests; for Antigravity CLI and
@@ -64,6 +66,7 @@ static ASSISTANTS: [Assistant; 8] = [
         several_sessions: true,
         resumes: true,
         overlaps: false,
+        remedy: "Write to it once, so that its thread is known. What runs in `codex exec` cannot be reached.",
     },
     Assistant {
         id: "opencode",
@@ -74,6 +77,7 @@ static ASSISTANTS: [Assistant; 8] = [
         several_sessions: true,
         resumes: false,
         overlaps: false,
+        remedy: "ecorelay install opencode; then start the session anew.",
     },
     Assistant {
         id: "copilot-cli",
@@ -84,6 +88,7 @@ static ASSISTANTS: [Assistant; 8] = [
         several_sessions: false,
         resumes: false,
         overlaps: true,
+        remedy: "ecorelay install copilot, with yes to its extension; then start the session anew.",
     },
     Assistant {
         id: "gemini-cli",
@@ -94,6 +99,7 @@ static ASSISTANTS: [Assistant; 8] = [
         several_sessions: false,
         resumes: false,
         overlaps: false,
+        remedy: "ecorelay install gemini, with yes to background commands; then write to the session once: its model starts the command that waits.",
     },
     Assistant {
         id: "cline",
@@ -105,6 +111,7 @@ static ASSISTANTS: [Assistant; 8] = [
         several_sessions: false,
         resumes: false,
         overlaps: false,
+        remedy: "Write to it once: Cline ends a plugin that had nothing to do for half an hour. If that does not help: ecorelay install cline, and start the session anew.",
     },
     crate::agy::ANTIGRAVITY,
     crate::cursor::CURSOR,
@@ -118,6 +125,12 @@ impl Assistant {
             .iter()
             .find(|assistant| assistant.client_names.contains(&client_name))
             .unwrap_or(&GENERIC)
+    }
+
+    /// Returns the row with this id; the generic one for an id that nobody knows.
+    pub fn of_id(id: &str) -> &'static Self {
+        let known = ASSISTANTS.iter().find(|assistant| assistant.id == id);
+        known.unwrap_or(&GENERIC)
     }
 
     /// Returns whether this is the row for clients that nobody knows.
@@ -155,6 +168,15 @@ mod tests {
         assert_eq!(row.agent(""), "unknown");
         let claude = Assistant::of_client("claude-code");
         assert_eq!(claude.agent("claude-code"), "claude-code");
+    }
+
+    #[test]
+    fn every_row_is_found_by_its_id_and_says_what_to_do() {
+        for row in &ASSISTANTS {
+            assert_eq!(Assistant::of_id(row.id), row);
+            assert!(row.remedy.ends_with('.'), "{}", row.id);
+        }
+        assert!(Assistant::of_id("aider").is_generic());
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(crate) const CLAUDE_CODE: Assistant = Assistant {
     several_sessions: false,
     resumes: false,
     overlaps: false,
+    remedy: "Start the session anew. Without an inbox socket, first: claude update (2.1.224 or newer has one).",
 };
 
 /// What a session says of itself in `sessions/<pid>.json`.

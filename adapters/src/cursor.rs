@@ -31,6 +31,7 @@ pub(crate) const CURSOR: Assistant = Assistant {
     several_sessions: false,
     resumes: false,
     overlaps: false,
+    remedy: "Write to it once: its model starts the command that waits. If it does not: ecorelay install cursor, and start the session anew.",
 };
 
 /// Cursor CLI.

@@ -13,4 +13,5 @@ pub(crate) static GENERIC: Assistant = Assistant {
     several_sessions: false,
     resumes: false,
     overlaps: false,
+    remedy: "Its model finds messages with relay_inbox. A program in a terminal can be woken when it is started with: ecorelay run -- PROGRAM",
 };

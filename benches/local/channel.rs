@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Channels whose memory is measured.
 const CHANNELS: usize = 3;
+/// The client that the channels are started by.
+const CLIENT: &str = "bench";
 
 /// Measures the start of a channel beside a running hub, and its memory.
 pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
@@ -42,17 +44,7 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
         let mut mcp = hub.home().command(&["mcp"]);
         mcp.env("RELAY_PEER_ID", format!("channel-{n}"));
         let mut channel = Conversation::start(&mut mcp)?;
-        channel.request(&initialize())?;
-        channel
-            .client
-            .write("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n")?;
-        let answer = channel.request(&json!({
-            "jsonrpc": "2.0", "id": 2, "method": "tools/call",
-            "params": {"name": "relay_peers", "arguments": {}}
-        }))?;
-        if answer["result"]["isError"] == json!(true) || answer.get("result").is_none() {
-            return Err(format!("relay_peers failed in the channel: {answer}").into());
-        }
+        channel.register_as(CLIENT)?;
         memory.add(channel.resident()?);
     }
     table.add(Row {
@@ -65,12 +57,12 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> Outcome<()> {
     Ok(())
 }
 
-fn initialize() -> Value {
+fn initialize(client: &str) -> Value {
     json!({
         "jsonrpc": "2.0", "id": 1, "method": "initialize",
         "params": {
             "protocolVersion": "2025-06-18", "capabilities": {},
-            "clientInfo": {"name": "bench", "version": "1"}
+            "clientInfo": {"name": client, "version": "1"}
         }
     })
 }
@@ -105,7 +97,7 @@ impl Conversation {
 
     /// Returns the time from the start to the first answer.
     fn first_answer(mut self) -> Outcome<Duration> {
-        self.request(&initialize())?;
+        self.request(&initialize(CLIENT))?;
         let took = self.began.elapsed();
         self.end()?;
         Ok(took)
@@ -113,8 +105,23 @@ impl Conversation {
 
     /// Returns its memory once it has answered.
     pub(crate) fn answered(mut self) -> Outcome<f64> {
-        self.request(&initialize())?;
+        self.request(&initialize(CLIENT))?;
         self.resident()
+    }
+
+    /// Begins a session with a channel as this client; returns once it is registered.
+    pub(crate) fn register_as(&mut self, client: &str) -> Outcome<()> {
+        self.request(&initialize(client))?;
+        self.client
+            .write("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n")?;
+        let answer = self.request(&json!({
+            "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+            "params": {"name": "relay_peers", "arguments": {}}
+        }))?;
+        if answer["result"]["isError"] == json!(true) || answer.get("result").is_none() {
+            return Err(format!("relay_peers failed in the channel: {answer}").into());
+        }
+        Ok(())
     }
 
     fn request(&mut self, request: &Value) -> Outcome<Value> {

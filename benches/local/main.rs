@@ -11,6 +11,8 @@ mod channel;
 #[cfg(unix)]
 mod fan_out;
 #[cfg(unix)]
+mod hook;
+#[cfg(unix)]
 mod mailbox;
 #[cfg(unix)]
 mod memory;
@@ -34,13 +36,14 @@ use {
 };
 
 #[cfg(unix)]
-const SECTIONS: [Section<Plan>; 7] = [
+const SECTIONS: [Section<Plan>; 8] = [
     ("messages", messages::measure),
     ("throughput", throughput::measure),
     ("mailbox", mailbox::measure),
     ("fan-out", fan_out::measure),
     ("memory", memory::measure),
     ("channel", channel::measure),
+    ("hook", hook::measure),
     ("start", start::measure),
 ];
 

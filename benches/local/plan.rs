@@ -11,6 +11,8 @@ pub(crate) struct Plan {
     pub(crate) flood: usize,
     /// Starts of a channel.
     pub(crate) channel_starts: usize,
+    /// Runs of a hook.
+    pub(crate) hook_runs: usize,
     /// Starts of a hub.
     pub(crate) hub_starts: usize,
     /// Unread messages in the fullest mailbox.
@@ -26,6 +28,7 @@ impl Plan {
                 samples: 30,
                 flood: 2_000,
                 channel_starts: 3,
+                hook_runs: 3,
                 hub_starts: 2,
                 full_mailbox: 1_000,
             }
@@ -35,6 +38,7 @@ impl Plan {
                 samples: 400,
                 flood: 20_000,
                 channel_starts: 20,
+                hook_runs: 40,
                 hub_starts: 10,
                 full_mailbox: 5_000,
             }

@@ -6,6 +6,7 @@
 
 use crate::client::{ClientError, HubClient, Pushes, StartHub};
 use crate::git;
+use crate::push::Way;
 use crate::push::pusher::Arrival;
 use crate::tools::Retry;
 use ecorelay_config::DataDir;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Pauses between attempts, in milliseconds; the last one repeats.
 const PAUSES_MS: [u64; 6] = [0, 100, 500, 1_500, 5_000, 10_000];
@@ -30,6 +31,9 @@ const INSIST_EVERY: Duration = Duration::from_millis(250);
 const HELD: Duration = Duration::from_secs(1);
 /// How often one call is sent at most.
 const TRIES: usize = 5;
+/// Pause between two lines about what the session does and how it is reached: a waiter that comes
+/// and goes changes that with every message.
+const SAY_PAUSE: Duration = Duration::from_millis(250);
 /// A registration may have to wait for the probe of the name's holder.
 const REGISTER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -56,9 +60,28 @@ pub(crate) struct Identity {
     pub(crate) name: String,
     /// Which assistant it is.
     pub(crate) agent: String,
+    said: Said,
+    rooms: BTreeSet<String>,
+}
+
+/// What the hub is told of the session when it registers, and again when it changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Said {
     /// What it does: idle, busy; empty where nobody says.
     state: String,
-    rooms: BTreeSet<String>,
+    /// How messages reach it, once that is known.
+    push: Option<Way>,
+}
+
+impl Said {
+    /// Adds it to a line. An older hub passes over what it does not know.
+    fn add_to(&self, line: &mut Value) {
+        line["state"] = self.state.as_str().into();
+        if let Some(way) = &self.push {
+            line["push"] = way.path.as_str().into();
+            line["push_detail"] = way.detail.as_deref().into();
+        }
+    }
 }
 
 /// A cloneable handle to the tie.
@@ -99,7 +122,7 @@ pub(crate) fn link(
     let identity = watch::Sender::new(Identity {
         name,
         agent: String::new(),
-        state: String::new(),
+        said: Said::default(),
         rooms: BTreeSet::new(),
     });
     let nudge = Arc::new(Notify::new());
@@ -147,17 +170,29 @@ impl Link {
     }
 
     /// Says what the session does: peers see it.
-    pub(crate) async fn set_state(&self, state: &str) {
-        let changed = self.identity.send_if_modified(|id| {
-            let changed = id.state != state;
+    pub(crate) fn set_state(&self, state: &str) {
+        self.say(|said| {
+            let changed = said.state != state;
             if changed {
-                id.state = state.to_owned();
+                said.state = state.to_owned();
             }
             changed
         });
-        if changed {
-            self.tell(&json!({"type": "state", "state": state})).await;
-        }
+    }
+
+    /// Says how messages reach the session now.
+    pub(crate) fn set_push(&self, way: Way) {
+        self.say(|said| {
+            let changed = said.push.as_ref() != Some(&way);
+            if changed {
+                said.push = Some(way);
+            }
+            changed
+        });
+    }
+
+    fn say(&self, change: impl FnOnce(&mut Said) -> bool) {
+        self.identity.send_if_modified(|id| change(&mut id.said));
     }
 
     /// Takes another name: at the hub if this session is registered, else when it registers.
@@ -323,14 +358,14 @@ impl Tie {
         let (mut failures, mut generation, mut in_a_row) = (0_u64, 0_u64, 0_usize);
         loop {
             let why = match self.attempt().await {
-                Ok((client, pushes)) => {
+                Ok((client, pushes, said)) => {
                     generation += 1;
                     let since = Instant::now();
                     self.standing.send_replace(Standing::Up {
                         client: client.clone(),
                         generation,
                     });
-                    self.forward(&client, pushes).await;
+                    self.forward(&client, pushes, said).await;
                     if since.elapsed() >= HELD {
                         in_a_row = 0;
                     }
@@ -365,24 +400,24 @@ impl Tie {
         let _ = timeout_at(deadline, self.nudge.notified()).await;
     }
 
-    /// Connects, registers and joins the rooms.
-    async fn attempt(&self) -> Result<(HubClient, Pushes), ClientError> {
+    /// Connects, registers and joins the rooms; returns also what the hub was told.
+    async fn attempt(&self) -> Result<(HubClient, Pushes, Said), ClientError> {
         let dir = self.dir.as_ref().map_err(|why| {
             ClientError::HubCannotStart(format!("The hub cannot be reached: {why}."))
         })?;
         let (client, pushes) = HubClient::connect_or_start(dir, &self.start).await?;
         let identity = self.identity.borrow().clone();
-        let register = json!({
+        let mut register = json!({
             "type": "register",
             "name": identity.name,
             "cwd": shortened(&self.cwd.display().to_string(), CWD_CHARS),
             "git_branch": shortened(&git::branch(&self.cwd).unwrap_or_default(), BRANCH_CHARS),
             "protocol_version": PROTOCOL_V6,
             "agent": identity.agent,
-            "state": identity.state,
             "suffix": true,
             "session_key": self.session_key,
         });
+        identity.said.add_to(&mut register);
         if let HubLine::Ack {
             name: Some(given), ..
         } = client.request_within(&register, REGISTER_WITHIN).await?
@@ -397,7 +432,7 @@ impl Tie {
                 Err(error) => return Err(error),
             }
         }
-        Ok((client, pushes))
+        Ok((client, pushes, identity.said))
     }
 
     /// Notes that a command which acts for this session has joined or left a room.
@@ -411,11 +446,32 @@ impl Tie {
         });
     }
 
-    /// Hands the hub's pushes on until the connection ends or the name is lost.
-    async fn forward(&self, client: &HubClient, mut pushes: Pushes) {
+    /// Hands the hub's pushes on, and tells the hub what has changed since it was `told`, until
+    /// the connection ends or the name is lost.
+    async fn forward(&self, client: &HubClient, mut pushes: Pushes, mut told: Said) {
         let mut waiting = None;
+        let mut identity = self.identity.subscribe();
+        // Something may have changed since it was told.
+        identity.mark_changed();
+        let (mut changed, mut may_say) = (false, Instant::now());
         loop {
             tokio::select! {
+                seen = identity.changed(), if !changed => match seen {
+                    Ok(()) => changed = true,
+                    Err(_) => return,
+                },
+                () = sleep_until(may_say), if changed => {
+                    changed = false;
+                    let now = identity.borrow_and_update().said.clone();
+                    if now != told {
+                        let mut line = json!({"type": "state"});
+                        now.add_to(&mut line);
+                        // Lost with the connection: the next registration says it.
+                        let _ = client.tell(&line).await;
+                        told = now;
+                        may_say = Instant::now() + SAY_PAUSE;
+                    }
+                }
                 () = client.closed() => return,
                 line = pushes.next(), if waiting.is_none() => match line {
                     None => return,

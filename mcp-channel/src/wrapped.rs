@@ -9,10 +9,11 @@ use crate::client::StartHub;
 use crate::content;
 use crate::link::{self, Link};
 use crate::name;
+use crate::push::Way;
 use crate::push::pusher::{ARRIVALS, Arrival};
 use crate::remembered::Remembered;
 use crate::tools::Retry;
-use ecorelay_adapters::{Batch, Offer, Parcel, PushItem, Surroundings};
+use ecorelay_adapters::{Batch, Offer, Parcel, PushItem, PushPath, Surroundings};
 use ecorelay_config::DataDir;
 use ecorelay_protocol::limits::INBOX_PAGE;
 use ecorelay_protocol::{HubLine, MessageKind, PushResult, Refusal};
@@ -29,8 +30,8 @@ const WAITING_BYTES: usize = 8 * 1024 * 1024;
 const MAY_BE_READ: Duration = Duration::from_secs(1);
 /// How long the hub may take to say what is unread; without its word everything is.
 const UNREAD_WITHIN: Duration = Duration::from_secs(2);
-/// The name of this push path.
-const PATH: &str = "terminal";
+/// The way that whoever wraps the program is.
+const PATH: PushPath = PushPath::Terminal;
 
 /// Whose session it is.
 #[derive(Debug, Clone)]
@@ -94,6 +95,7 @@ impl WrappedSession {
         );
         tie.session_key = options.session_key;
         link.set_agent(&options.agent);
+        link.set_push(Way::by(PATH));
         let mut background = JoinSet::new();
         background.spawn(tie.run());
         link.want();
@@ -258,7 +260,7 @@ impl WrappedSession {
 
     async fn confirm(&self, ids: &[String], result: PushResult, detail: Option<String>) {
         let mut line = json!({
-            "type": "pushed", "msg_ids": ids, "result": result.as_str(), "path": PATH,
+            "type": "pushed", "msg_ids": ids, "result": result.as_str(), "path": PATH.as_str(),
         });
         if let Some(detail) = detail {
             line["detail"] = detail.into();

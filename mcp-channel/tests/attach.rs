@@ -313,10 +313,56 @@ fn peers_see_what_the_session_does_also_after_the_hub_was_away() {
     let mut plugin = Attacher::attach(dir.path(), "plugin", Value::Null);
     for (said, seen) in [("busy", "busy"), ("dialog", "waiting"), ("idle", "idle")] {
         plugin.say(json!({"type": "state", "state": said}));
-        assert_eq!(hub.asked_for("state").line["state"], seen);
+        while hub.asked_for("state").line["state"] != seen {}
     }
     registered.cut();
     assert_eq!(hub.asked_for("register").line["state"], "idle");
+}
+
+/// Waits until the hub is told that messages go by `path`, with the registration perhaps;
+/// returns the reason with it.
+fn told_of_path(hub: &FakeHub, registered: Option<&Asked>, path: &str) -> Value {
+    let mut line = registered.map_or(Value::Null, |asked| asked.line.clone());
+    loop {
+        if line["push"] == path {
+            return line["push_detail"].clone();
+        }
+        line = hub.asked().line;
+    }
+}
+
+#[test]
+fn the_hub_is_told_by_which_path_the_session_is_reached_and_why_by_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, _client, registered) = channel(dir.path(), "copilot-cli");
+    assert_eq!(
+        told_of_path(&hub, Some(&registered), "none"),
+        "no plugin is attached at this moment"
+    );
+    let plugin = Attacher::attach(dir.path(), "plugin", Value::Null);
+    assert_eq!(told_of_path(&hub, None, "plugin"), Value::Null);
+    // A hub that comes back is told with the registration.
+    registered.cut();
+    assert_eq!(hub.asked_for("register").line["push"], "plugin");
+    drop(plugin);
+    told_of_path(&hub, None, "none");
+}
+
+#[test]
+fn a_path_that_refuses_is_none_until_it_takes_a_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = FakeHub::start(dir.path());
+    let mut options = options(dir.path());
+    let inbox = dir.path().join("inbox.sock");
+    options.around.inbox_socket = Some(inbox.clone());
+    let _client = Client::initialized(options, "claude-code");
+    let mut registered = hub.asked_for("register");
+    registered.push(&message("m-1", "hello"));
+    let why = told_of_path(&hub, None, "none");
+    assert!(why.as_str().unwrap().contains("inbox socket"), "{why}");
+    let _session = std::os::unix::net::UnixListener::bind(&inbox).unwrap();
+    registered.push(&message("m-2", "again"));
+    assert_eq!(told_of_path(&hub, None, "inbox-socket"), Value::Null);
 }
 
 #[test]

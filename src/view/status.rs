@@ -4,6 +4,7 @@
 use super::document::Doc;
 use super::hubs;
 use super::servers;
+use super::sessions;
 use super::style::{BOLD, DIM, FAIL, GOOD, PLAIN, WARN, paint};
 use super::table::{Cell, Table, cell};
 use super::text::{count, one_line, short_path};
@@ -28,7 +29,7 @@ pub(crate) fn page(status: &Value, around: Surroundings<'_>) -> String {
     let doc = Doc(status);
     let mut out = head(doc, around);
     let sections = [
-        sessions(doc, around),
+        sessions::sessions(doc, around),
         hubs::hubs(doc, around),
         hubs::sessions(doc, around),
         hubs::revoked(doc, around),
@@ -97,56 +98,6 @@ fn head(doc: Doc<'_>, around: Surroundings<'_>) -> String {
         ));
     }
     out
-}
-
-fn sessions(doc: Doc<'_>, around: Surroundings<'_>) -> String {
-    let sessions = doc.list("sessions");
-    if sessions.is_empty() {
-        return format!(
-            "{}\n  Set up your assistants:  {} install\n",
-            paint(BOLD, "No session is connected"),
-            around.program
-        );
-    }
-    let mut table = Table::new(
-        &[
-            "NAME",
-            "AGENT",
-            "STATE",
-            "FOLDER",
-            "BRANCH",
-            "LAST SEEN",
-            "UNREAD",
-        ],
-        &["UNREAD"],
-        "FOLDER",
-    );
-    for session in &sessions {
-        let unread = session.number("unread");
-        table.row(vec![
-            cell(BOLD, session.text("name")),
-            cell(PLAIN, session.text("agent")),
-            state_cell(&session.text("state"), around.now),
-            cell(PLAIN, short_path(&session.text("cwd"), around.home)),
-            cell(PLAIN, session.text("git_branch")),
-            cell(
-                PLAIN,
-                session
-                    .moment("last_seen")
-                    .map_or(String::new(), |t| ago(around.now, t)),
-            ),
-            if unread == 0 {
-                cell(DIM, "0")
-            } else {
-                cell(WARN, unread.to_string())
-            },
-        ]);
-    }
-    format!(
-        "{}\n{}",
-        title("Sessions", sessions.len()),
-        table.render(around.columns)
-    )
 }
 
 /// Returns a session's state in the colour it has everywhere. One whose hub is gone says for

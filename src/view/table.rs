@@ -36,6 +36,7 @@ pub(crate) struct Table {
     rows: Vec<Vec<Cell>>,
     numbers: &'static [&'static str],
     shrinks: &'static str,
+    in_need: &'static [&'static str],
 }
 
 impl Table {
@@ -51,7 +52,14 @@ impl Table {
             rows: Vec::new(),
             numbers,
             shrinks,
+            in_need: &[],
         }
+    }
+
+    /// Leaves these columns out, the first one first, where the terminal is too narrow even so.
+    pub(crate) fn without_in_need(mut self, columns: &'static [&'static str]) -> Self {
+        self.in_need = columns;
+        self
     }
 
     /// Adds a row.
@@ -61,7 +69,7 @@ impl Table {
 
     /// Returns the table as text; columns in which every cell is empty are left out.
     pub(crate) fn render(&self, columns: Option<usize>) -> String {
-        let used: Vec<usize> = (0..self.head.len())
+        let mut used: Vec<usize> = (0..self.head.len())
             .filter(|&at| {
                 self.rows
                     .iter()
@@ -80,6 +88,19 @@ impl Table {
             })
             .collect();
         let whole = |widths: &[usize]| widths.iter().map(|w| w + GAP).sum::<usize>();
+        let least = |used: &[usize], widths: &[usize]| {
+            let shrinks = used.iter().position(|&at| self.head[at] == self.shrinks);
+            let spare = shrinks.map_or(0, |at| widths[at].saturating_sub(SHRUNK));
+            whole(widths) - spare
+        };
+        for name in self.in_need {
+            let too_wide = columns.is_some_and(|columns| least(&used, &widths) > columns);
+            if let (true, Some(at)) = (too_wide, used.iter().position(|&at| self.head[at] == *name))
+            {
+                used.remove(at);
+                widths.remove(at);
+            }
+        }
         if let Some(excess) = columns.and_then(|c| whole(&widths).checked_sub(c))
             && let Some(at) = used.iter().position(|&at| self.head[at] == self.shrinks)
         {

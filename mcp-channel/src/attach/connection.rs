@@ -153,7 +153,7 @@ impl Connection {
                     _ => self.output.say(&FromChannel::Nothing).await?,
                 }
             }
-            FromAttacher::State { state } => session.link.set_state(state.shown()).await,
+            FromAttacher::State { state } => session.link.set_state(state.shown()),
             FromAttacher::NameQuestion => {
                 let name = session.link.name();
                 self.output.say(&FromChannel::Name { name }).await?;

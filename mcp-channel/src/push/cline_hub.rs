@@ -64,14 +64,25 @@ impl ClineHubPath {
         verdict
     }
 
-    /// Returns a conversation with the hub that runs this session, and the session's id.
-    async fn open(&mut self) -> Result<(Talk, String), String> {
+    /// Returns why no hub can run this session, as far as that is seen without asking one.
+    pub(crate) fn hindrance(&self) -> Option<String> {
+        self.address().err()
+    }
+
+    /// Returns where the hub is that started this channel.
+    fn address(&self) -> Result<Address, String> {
         let file = self.around.cline_hub.as_deref();
         let file = file.ok_or("there is no home folder to look for Cline's hub in")?;
         let address = Address::read(file, user()).map_err(|error| error.to_string())?;
         if address.process != self.around.parent {
             return Err("no plugin is there, and this session does not run in Cline's hub".into());
         }
+        Ok(address)
+    }
+
+    /// Returns a conversation with the hub that runs this session, and the session's id.
+    async fn open(&mut self) -> Result<(Talk, String), String> {
+        let address = self.address()?;
         let talk = Talk::begin(&address).await;
         let mut talk = talk.map_err(|error| format!("Cline's hub: {error}"))?;
         let known = self.session.borrow().clone().or(self.found.clone());

@@ -12,6 +12,8 @@ use tokio::time::timeout;
 
 /// How long one write may take. The sender's hub waits 400 ms for a confirmation.
 const WITHIN: Duration = Duration::from_millis(300);
+/// Why nothing is tried.
+const UNKNOWN: &str = "no inbox socket is known";
 
 /// The socket, where it was last found.
 #[derive(Debug)]
@@ -26,13 +28,20 @@ impl InboxSocket {
         Self { about, socket }
     }
 
+    /// Returns why it cannot be tried.
+    pub(crate) fn hindrance(&self) -> Option<String> {
+        let known =
+            self.socket.is_some() || SessionFile::read(&self.about.around).inbox_socket.is_some();
+        (!known).then(|| UNKNOWN.to_owned())
+    }
+
     /// Writes a text; on failure once more to where the session file says the socket is now.
     pub(crate) async fn deliver(&mut self, parcel: &Parcel) -> Verdict {
         let around = &self.about.around;
         let lines = inbox_lines(around.inbox_token.as_deref(), &parcel.text);
         let first = match &self.socket {
             Some(path) => write(path, &lines).await,
-            None => Err("no inbox socket is known".into()),
+            None => Err(UNKNOWN.into()),
         };
         let Err(why) = first else {
             return Verdict::handed();

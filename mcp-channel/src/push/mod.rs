@@ -14,9 +14,11 @@ mod notification;
 pub(crate) mod pusher;
 mod routes;
 mod talk;
+mod way;
 
 pub(crate) use attached::{Attachment, Handover};
 pub(crate) use codex::read_thread;
+pub(crate) use way::Way;
 
 use ecorelay_adapters::{Assistant, Parcel, PushPath, Surroundings};
 use ecorelay_config::DataDir;
@@ -96,6 +98,17 @@ impl Paths {
             codex: codex::CodexPath::new(about.clone()),
             cline_hub: cline_hub::ClineHubPath::new(about.clone()),
             agent_api: agent_api::AgentApiPath::new(about.clone()),
+        }
+    }
+
+    /// Returns why `path` is not there now, as far as that is seen without sending anything.
+    pub(crate) fn hindrance(&self, path: PushPath) -> Option<String> {
+        match path {
+            PushPath::InboxSocket => self.inbox_socket.hindrance(),
+            PushPath::AppServer => self.codex.app_server_hindrance(),
+            PushPath::Queue => self.codex.queue_hindrance(),
+            PushPath::ClineHub => self.cline_hub.hindrance(),
+            _ => None,
         }
     }
 

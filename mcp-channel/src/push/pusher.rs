@@ -7,7 +7,7 @@
 use super::attached::fate;
 use super::notification::Notification;
 use super::routes::{Route, Routes};
-use super::{About, Attachment, Handover, Paths, Ready, Verdict};
+use super::{About, Attachment, Handover, Paths, Ready, Verdict, Way};
 use crate::content;
 use crate::link::Link;
 use crate::remembered::Remembered;
@@ -111,6 +111,7 @@ pub(crate) async fn run(
     };
     let mut pusher = Pusher::new(parts, client);
     loop {
+        pusher.show_way();
         let due = pusher.due();
         tokio::select! {
             arrival = arrivals.recv() => {
@@ -172,6 +173,16 @@ impl Pusher {
         }
     }
 
+    /// Says by which way the session is reached now; only a change goes further than this
+    /// process.
+    fn show_way(&self) {
+        let way = match self.switched_off {
+            true => Way::none("pushing is switched off here"),
+            false => self.routes.way(),
+        };
+        self.link.set_push(way);
+    }
+
     async fn on_arrival(&mut self, arrival: Arrival) {
         let item = match arrival {
             Arrival::Line(line) => content::push_item(*line),
@@ -224,7 +235,10 @@ impl Pusher {
                 self.failures = 0;
             }
             Event::Detached(id) => self.routes.detach(id),
-            Event::SessionKnown => self.may_try = true,
+            Event::SessionKnown => {
+                self.routes.look();
+                self.may_try = true;
+            }
             Event::Read { ids, remaining } => self.batch.read(&ids, remaining),
             Event::ReadGroup(group) => self.batch.read_group(&group),
             Event::Take(taker) => {
@@ -296,6 +310,7 @@ impl Pusher {
 
     async fn on_delivered(&mut self, done: Delivered) {
         self.routes.give_back(done.own);
+        self.routes.said(done.path, &done.verdict);
         let refused = done.verdict.result == PushResult::Refused;
         if let Some(place) = done.place {
             if refused && let Some((next, route)) = self.routes.next(place + 1) {

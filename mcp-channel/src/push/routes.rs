@@ -1,7 +1,9 @@
 //! Which way the next text goes: the best path that is there at this moment.
 
+use super::way::{Way, absence, doubt};
 use super::{About, Attachment, Paths, Verdict};
-use ecorelay_adapters::{Parcel, PushPath};
+use ecorelay_adapters::{Assistant, Parcel, PushPath};
+use ecorelay_protocol::PushResult;
 
 /// A way that is there.
 #[derive(Debug)]
@@ -41,15 +43,81 @@ pub(crate) struct Routes {
     attached: Vec<Attachment>,
     /// `None` while one of them is being gone.
     own: Option<Box<Paths>>,
+    assistant: &'static Assistant,
+    /// The client's version, where it says one.
+    version: String,
+    /// Why paths of the channel's own are not there: as was seen when it was last looked, or as
+    /// the path has said when it last refused. One entry per path.
+    hindered: Vec<(PushPath, String)>,
 }
 
 impl Routes {
     pub(crate) fn new(wanted: Vec<PushPath>, about: &About) -> Self {
-        Self {
+        let client = about.client.peer.peer_info();
+        let mut routes = Self {
             wanted,
             attached: Vec::new(),
             own: Some(Box::new(Paths::new(about))),
+            assistant: about.client.assistant,
+            version: client
+                .map(|client| client.client_info.version.clone())
+                .unwrap_or_default(),
+            hindered: Vec::new(),
+        };
+        routes.look();
+        routes
+    }
+
+    /// Looks anew what hinders the channel's own paths; what they said before is forgotten.
+    pub(crate) fn look(&mut self) {
+        let Some(own) = &self.own else { return };
+        let hindrance = |path: &PushPath| Some((*path, own.hindrance(*path)?));
+        self.hindered = self.wanted.iter().filter_map(hindrance).collect();
+    }
+
+    /// Takes note of what a path said of a text. One to whom somebody is attached is there
+    /// whatever it refuses.
+    pub(crate) fn said(&mut self, path: PushPath, verdict: &Verdict) {
+        self.hindered.retain(|(hindered, _)| *hindered != path);
+        if let (PushResult::Refused, Some(why), false) =
+            (verdict.result, &verdict.detail, path.is_attached())
+        {
+            self.hindered.push((path, why.clone()));
         }
+    }
+
+    /// Returns the way that the next text would go, for people to see.
+    pub(crate) fn way(&self) -> Way {
+        let there = self.wanted.iter().copied().find(|path| match path {
+            PushPath::None | PushPath::Hook => false,
+            path if path.is_attached() => self.attachment(*path).is_some(),
+            path => self.hindrance(*path).is_none(),
+        });
+        if let Some(path) = there {
+            let doubt = (path == PushPath::Channel).then(|| doubt(self.assistant, &self.version));
+            return Way {
+                path,
+                detail: doubt.flatten(),
+            };
+        }
+        // The last resort has the best reason; what may attach to any session has none.
+        let own = self.wanted.iter().rev().find_map(|p| self.hindrance(*p));
+        let absent = || self.wanted.iter().find_map(|path| absence(*path));
+        let mut why = own
+            .or_else(absent)
+            .unwrap_or("nothing can be pushed here")
+            .to_owned();
+        if self.wanted.contains(&PushPath::Hook) {
+            why.push_str("; while it works, its hooks bring messages in");
+        }
+        Way::none(why)
+    }
+
+    fn hindrance(&self, path: PushPath) -> Option<&str> {
+        let mut hindered = self.hindered.iter();
+        hindered
+            .find(|(hindered, _)| *hindered == path)
+            .map(|(_, why)| why.as_str())
     }
 
     /// Takes note of one who attached. A waiter takes the place of the one before: it was

@@ -8,7 +8,15 @@ use crate::context::Context;
 use crate::error::{CliError, as_sentence};
 use crate::hub::Hub;
 use crate::view::document::Doc;
-use ecorelay_adapters::{Check, Health, Machine, Setup, setups};
+use crate::view::sessions::{Reached, how_long, last_push};
+use crate::view::time::now_ms;
+use ecorelay_adapters::{Assistant, Check, Health, Machine, Setup, setups};
+use serde_json::Value;
+
+/// The name of the findings about live sessions.
+const SESSIONS: &str = "sessions";
+/// Sessions that are told of one by one.
+const SHOWN: usize = 20;
 
 /// Checks all assistants that are here, each briefly.
 pub(super) fn check(context: &Context) -> Vec<Finding> {
@@ -56,7 +64,7 @@ pub(super) async fn check_one(name: &str, context: &Context) -> Result<Vec<Findi
             findings.extend(started(&command, setup).await);
         }
     }
-    findings.push(live_sessions(setup, context).await);
+    findings.extend(live_sessions(setup, context).await);
     Ok(findings)
 }
 
@@ -156,31 +164,128 @@ async fn started(command: &Command, setup: &dyn Setup) -> Vec<Finding> {
     }
 }
 
-/// Says which sessions of the assistant the hub has.
-async fn live_sessions(setup: &dyn Setup, context: &Context) -> Finding {
-    const CHECK: &str = "sessions";
+/// Says which sessions of the assistant the hub has, and how messages get into each.
+async fn live_sessions(setup: &dyn Setup, context: &Context) -> Vec<Finding> {
     let start = format!(
         "Start a session of {}; sessions that were running before it was set up must be started anew.",
         setup.title()
     );
     let Ok(Some(mut hub)) = Hub::running(&context.dir).await else {
-        return warn(CHECK, "No hub runs, so no session is connected.", start);
+        let message = "No hub runs, so no session is connected.";
+        return vec![warn(SESSIONS, message, start)];
     };
     let Ok(status) = live_status::status(&mut hub).await else {
-        return warn(CHECK, "The hub does not say its status.", "ecorelay doctor");
+        let message = "The hub does not say its status.";
+        return vec![warn(SESSIONS, message, "ecorelay doctor")];
     };
-    let sessions: Vec<String> = Doc(&status)
-        .list("sessions")
-        .into_iter()
-        .filter(|session| session.text("agent") == setup.id())
-        .map(|session| match session.text("push") {
-            path if path.is_empty() => session.text("name").to_owned(),
-            path => format!("{} (by {path})", session.text("name")),
-        })
-        .collect();
-    if sessions.is_empty() {
+    let findings = sessions_of(setup.id(), &status, now_ms());
+    if findings.is_empty() {
         let message = format!("No session of {} is connected.", setup.title());
-        return warn(CHECK, message, start);
+        return vec![warn(SESSIONS, message, start)];
     }
-    ok(CHECK, format!("Connected: {}.", sessions.join(", ")))
+    findings
+}
+
+/// Returns what is found of each session of an assistant, those first that want a look.
+fn sessions_of(agent: &str, status: &Value, now: u64) -> Vec<Finding> {
+    let all = Doc(status).list("sessions").into_iter();
+    let mut sessions: Vec<Doc<'_>> = all.filter(|s| s.text("agent") == agent).collect();
+    sessions.sort_by_key(|session| match Reached::of(*session) {
+        Reached::No => 0,
+        Reached::Perhaps => 1,
+        Reached::Yes | Reached::Unsaid => 2,
+    });
+    let shown = sessions.iter().take(SHOWN);
+    let mut findings: Vec<Finding> = shown.map(|s| session(*s, agent, now)).collect();
+    if let more @ 1.. = sessions.len().saturating_sub(SHOWN) {
+        let more = format!("{more} more: ecorelay node status");
+        findings.push(ok(SESSIONS, more));
+    }
+    findings
+}
+
+fn session(session: Doc<'_>, agent: &str, now: u64) -> Finding {
+    let (name, path) = (session.text("name"), session.text("push"));
+    let lasting = match how_long(session, now) {
+        Some(time) => format!(" for {time}"),
+        None => String::new(),
+    };
+    let last = match last_push(session, now) {
+        Some(last) => format!("; {last}"),
+        None => String::new(),
+    };
+    let why = match session.text("push_detail") {
+        why if why.is_empty() => why,
+        why => format!(" ({why})"),
+    };
+    let remedy = Assistant::of_id(agent).remedy;
+    match Reached::of(session) {
+        Reached::Yes => {
+            let message = format!("{name}: messages get in by {path}{lasting}{last}.");
+            ok(SESSIONS, message)
+        }
+        Reached::Unsaid => ok(SESSIONS, format!("{name}: connected{last}.")),
+        Reached::Perhaps => warn(
+            SESSIONS,
+            format!("{name}: messages go by {path}{lasting}, perhaps in vain{why}{last}."),
+            remedy,
+        ),
+        Reached::No => warn(
+            SESSIONS,
+            format!("{name}: no message wakes it{lasting}{why}{last}."),
+            remedy,
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::commands::doctor::finding::Level;
+    use serde_json::json;
+
+    #[test]
+    fn a_session_that_is_not_woken_comes_first_with_its_remedy() {
+        let now = 1_795_345_096_789;
+        let status = json!({"sessions": [
+            {"name": "api", "agent": "gemini-cli", "push": "wait", "push_since": now - 60_000,
+             "last_push": {"ts": now, "result": "handed", "path": "hook", "detail": null}},
+            {"name": "docs", "agent": "gemini-cli", "push": "none", "push_since": now - 300_000,
+             "push_detail": "no waiter at this moment"},
+            {"name": "old", "agent": "gemini-cli"},
+            {"name": "web", "agent": "claude-code", "push": "none"},
+        ]});
+        let findings = sessions_of("gemini-cli", &status, now);
+        let told: Vec<(&str, Level)> = findings
+            .iter()
+            .map(|found| (found.message.as_str(), found.level))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    "docs: no message wakes it for 5 min (no waiter at this moment).",
+                    Level::Warn
+                ),
+                (
+                    "api: messages get in by wait for 1 min; the last message was handed over just now, by hook.",
+                    Level::Ok
+                ),
+                ("old: connected.", Level::Ok),
+            ]
+        );
+        let remedy = findings[0].remedy.as_deref().unwrap();
+        assert!(remedy.contains("ecorelay install gemini"), "{remedy}");
+    }
+
+    #[test]
+    fn many_sessions_are_counted() {
+        let many: Vec<Value> = (0..SHOWN + 2)
+            .map(|n| json!({"name": format!("s{n}"), "agent": "codex"}))
+            .collect();
+        let findings = sessions_of("codex", &json!({ "sessions": many }), 0);
+        assert_eq!(findings.len(), SHOWN + 1);
+        assert!(findings[SHOWN].message.starts_with("2 more"));
+    }
 }

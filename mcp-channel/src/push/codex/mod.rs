@@ -45,6 +45,21 @@ impl CodexPath {
         }
     }
 
+    /// Returns why there is no app-server to hand a text to, as far as that is seen from outside:
+    /// whether one that listens has the thread is asked only when there is a text for it.
+    pub(crate) fn app_server_hindrance(&self) -> Option<String> {
+        match self.thread() {
+            Err(verdict) => verdict.detail,
+            Ok((host, _)) if host.sockets().is_empty() => Some("no app-server listens".to_owned()),
+            Ok(_) => None,
+        }
+    }
+
+    /// Returns why nothing can be put into the thread's queue.
+    pub(crate) fn queue_hindrance(&self) -> Option<String> {
+        self.thread().err().and_then(|verdict| verdict.detail)
+    }
+
     /// Hands a text to the app-server that has the thread in memory.
     pub(crate) async fn deliver_to_app_server(&mut self, parcel: &Parcel) -> Verdict {
         let (host, thread) = match self.thread() {
