@@ -197,7 +197,7 @@ fn the_status_says_by_which_path_messages_reach_a_session_and_why_by_none() {
     let page = home.run(&["node", "status"]).expect_code(0).stdout;
     for words in [
         "PUSH",
-        "bob is not woken by messages: no waiter",
+        "bob is not woken: no waiter",
         "ecorelay doctor gemini",
     ] {
         assert!(page.contains(words), "{words}: {page}");

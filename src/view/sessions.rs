@@ -5,7 +5,7 @@ use super::document::Doc;
 use super::status::{Surroundings, state_cell, title};
 use super::style::{BOLD, DIM, PLAIN, WARN, paint};
 use super::table::{Cell, Table, cell};
-use super::text::short_path;
+use super::text::{short_path, without_os_code};
 use super::time::{ago, lasting};
 use ecorelay_adapters::{Assistant, setup_of};
 use ecorelay_protocol::NO_PATH;
@@ -98,6 +98,11 @@ pub(crate) fn how_long(session: Doc<'_>, now: u64) -> Option<String> {
     Some(lasting(now.saturating_sub(since) / 1_000))
 }
 
+/// Returns why nothing can be pushed, or may be pushed in vain; empty where all is well.
+pub(crate) fn why_not(session: Doc<'_>) -> String {
+    without_os_code(&session.text("push_detail"))
+}
+
 /// Returns in words what became of the last message that was to be pushed into a session.
 pub(crate) fn last_push(session: Doc<'_>, now: u64) -> Option<String> {
     let last = Doc(&session.0["last_push"]);
@@ -108,7 +113,7 @@ pub(crate) fn last_push(session: Doc<'_>, now: u64) -> Option<String> {
         "refused" => format!("not handed over {when}"),
         _ => format!("written {when}, by {by}, and nothing tells whether it arrived"),
     };
-    let why = match last.text("detail") {
+    let why = match without_os_code(&last.text("detail")) {
         why if why.is_empty() => why,
         why => format!(" ({why})"),
     };
@@ -137,12 +142,12 @@ fn explained(sessions: &[Doc<'_>]) -> String {
     let mut out = String::new();
     for (session, verb) in doubtful.iter().take(EXPLAINED) {
         let name = session.text("name");
-        let why = match session.text("push_detail") {
+        let why = match why_not(**session) {
             why if why.is_empty() => why,
             why => format!(": {why}"),
         };
         out.push_str(&format!(
-            "  {} {name} {verb} woken by messages{why}.\n    {} {}\n",
+            "  {} {name} {verb} woken{why}.\n    {} {}\n",
             paint(WARN, "!"),
             paint(DIM, "→"),
             remedy(&session.text("agent"))
@@ -207,9 +212,9 @@ Sessions (3)
   backend  claude-code  idle   inbox-socket  5 min  ~/src/shop  main    just now        0
   docs     gemini-cli   idle   none          5 min  ~/src/shop  main    just now        0
   web      claude-code  idle   channel       5 min  ~/src/shop  main    just now        0
-  ! docs is not woken by messages: no waiter at this moment.
+  ! docs is not woken: no waiter at this moment.
     → ecorelay doctor gemini
-  ! web may not be woken by messages: version 2.1.100 has no inbox socket.
+  ! web may not be woken: version 2.1.100 has no inbox socket.
     → ecorelay doctor claude
 "
         );

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::{CliError, as_sentence};
 use crate::hub::Hub;
 use crate::view::document::Doc;
-use crate::view::sessions::{Reached, how_long, last_push};
+use crate::view::sessions::{Reached, how_long, last_push, why_not};
 use crate::view::time::now_ms;
 use ecorelay_adapters::{Assistant, Check, Health, Machine, Setup, setups};
 use serde_json::Value;
@@ -53,6 +53,8 @@ pub(super) async fn check_one(name: &str, context: &Context) -> Result<Vec<Findi
     let here = Here::look(setup, &machine).ok_or_else(|| absent(setup))?;
     let (mut findings, set_up) = brief(&here, &machine, context);
     if !set_up {
+        // There may be sessions all the same: set up by hand, or as a plugin.
+        findings.extend(live_sessions(setup, context).await.unwrap_or_default());
         return Ok(findings);
     }
     match round_trip::registered(&here.plan) {
@@ -64,7 +66,8 @@ pub(super) async fn check_one(name: &str, context: &Context) -> Result<Vec<Findi
             findings.extend(started(&command, setup).await);
         }
     }
-    findings.extend(live_sessions(setup, context).await);
+    let live = live_sessions(setup, context).await;
+    findings.extend(live.unwrap_or_else(|none| vec![none]));
     Ok(findings)
 }
 
@@ -164,26 +167,27 @@ async fn started(command: &Command, setup: &dyn Setup) -> Vec<Finding> {
     }
 }
 
-/// Says which sessions of the assistant the hub has, and how messages get into each.
-async fn live_sessions(setup: &dyn Setup, context: &Context) -> Vec<Finding> {
+/// Says which sessions of the assistant the hub has, and how messages get into each; where none
+/// is connected, why not.
+async fn live_sessions(setup: &dyn Setup, context: &Context) -> Result<Vec<Finding>, Finding> {
     let start = format!(
         "Start a session of {}; sessions that were running before it was set up must be started anew.",
         setup.title()
     );
     let Ok(Some(mut hub)) = Hub::running(&context.dir).await else {
         let message = "No hub runs, so no session is connected.";
-        return vec![warn(SESSIONS, message, start)];
+        return Err(warn(SESSIONS, message, start));
     };
     let Ok(status) = live_status::status(&mut hub).await else {
         let message = "The hub does not say its status.";
-        return vec![warn(SESSIONS, message, "ecorelay doctor")];
+        return Err(warn(SESSIONS, message, "ecorelay doctor"));
     };
     let findings = sessions_of(setup.id(), &status, now_ms());
     if findings.is_empty() {
         let message = format!("No session of {} is connected.", setup.title());
-        return vec![warn(SESSIONS, message, start)];
+        return Err(warn(SESSIONS, message, start));
     }
-    findings
+    Ok(findings)
 }
 
 /// Returns what is found of each session of an assistant, those first that want a look.
@@ -214,7 +218,7 @@ fn session(session: Doc<'_>, agent: &str, now: u64) -> Finding {
         Some(last) => format!("; {last}"),
         None => String::new(),
     };
-    let why = match session.text("push_detail") {
+    let why = match why_not(session) {
         why if why.is_empty() => why,
         why => format!(" ({why})"),
     };
