@@ -166,12 +166,7 @@ fn thread_called(scene: &Scene, name: &str) -> String {
 
 /// Ends the daemon that Codex started in the home, and what looks after it; removes its sockets.
 fn end_daemon(scene: &Scene) {
-    let folder = scene.home.home().join(".codex");
-    let sockets = [
-        "app-server-control/app-server-control.sock",
-        "app-server-daemon/daemon-updater.sock",
-    ];
-    let sockets = sockets.map(|socket| std::fs::read_link(folder.join(socket)));
+    let mut sockets = daemon_sockets(scene);
     let mut stop = scene.command("codex", &scene.home.home());
     stop.args(["app-server", "daemon", "stop"]);
     run(stop).expect_code(0);
@@ -186,10 +181,25 @@ fn end_daemon(scene: &Scene) {
         }
         left.is_empty().then_some(())
     });
-    for socket in sockets.into_iter().flatten() {
+    // A terminal that was just ending may have started it anew.
+    sockets.extend(daemon_sockets(scene));
+    for socket in sockets {
         let _ = std::fs::remove_file(socket.with_extension("lock"));
         let _ = std::fs::remove_file(socket);
     }
+}
+
+/// Returns where the daemon's sockets are: in a folder of the system's, for they need short paths.
+fn daemon_sockets(scene: &Scene) -> Vec<PathBuf> {
+    let folder = scene.home.home().join(".codex");
+    let links = [
+        "app-server-control/app-server-control.sock",
+        "app-server-daemon/daemon-updater.sock",
+    ];
+    let links = links.into_iter().map(|link| folder.join(link));
+    links
+        .filter_map(|link| std::fs::read_link(link).ok())
+        .collect()
 }
 
 /// Has the session woken from idleness, and spoken to while it works and its person types.
