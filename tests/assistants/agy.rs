@@ -31,7 +31,8 @@ fn a_stand_in_for_agy_is_told_through_its_own_command() {
         terminal.type_line(&tell("vera", "the tests pass"));
         vera.hears("the tests pass");
 
-        // Idle.
+        // Idle: once the turn is over no hook can take it.
+        terminal.wait_for_prompt(">");
         let id = vera.send("api", &question("the colour"));
         vera.hears(&answer_to("the colour"));
         scene.wait_until_handed(&id, "agentapi");

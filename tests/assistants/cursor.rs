@@ -61,6 +61,8 @@ fn a_stand_in_for_cursor_is_woken_by_a_background_command_and_hears_at_hooks() {
         };
         for (times, topic) in [(1, "the colour"), (2, "the smell")] {
             armed(times);
+            // Once the turn is over no hook can take it.
+            terminal.wait_for_prompt(">");
             let id = vera.send("api", &question(topic));
             vera.hears(&answer_to(topic));
             scene.wait_until_handed(&id, "wait");

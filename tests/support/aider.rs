@@ -27,14 +27,7 @@ pub(crate) fn start(scene: &Scene, project: &Path, model: &MockModel) -> Termina
 
 /// Types a line when the prompt waits, as a person would, and presses Enter.
 pub(crate) fn type_at_prompt(terminal: &Terminal, line: &str) {
-    wait_until("Aider's prompt", || {
-        let screen = terminal.screen();
-        let waits = screen
-            .lines()
-            .last()
-            .is_some_and(|row| row.trim() == "diff>");
-        waits.then_some(())
-    });
+    terminal.wait_for_prompt("diff>");
     terminal.type_line(line);
 }
 

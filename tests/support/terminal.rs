@@ -76,6 +76,15 @@ impl Terminal {
         });
     }
 
+    /// Waits until the screen ends with a prompt that stands alone.
+    pub(crate) fn wait_for_prompt(&self, prompt: &str) {
+        wait_until(&format!("the prompt {prompt:?}"), || {
+            let screen = self.screen();
+            let last = screen.lines().last()?;
+            (last.trim() == prompt).then_some(())
+        });
+    }
+
     /// Returns whether the screen shows `text` now.
     pub(crate) fn shows(&self, text: &str) -> bool {
         let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -3,6 +3,7 @@
 
 use crate::support::aider;
 use crate::support::claude::{self, ClaudeSession};
+use crate::support::cline;
 use crate::support::codex;
 use crate::support::copilot;
 use crate::support::gemini;
@@ -191,6 +192,25 @@ pub(crate) const PARTS: &[Part] = &[
             types(member, line);
             // From then on it can be woken.
             gemini::wait_until_armed(member.model(), 1);
+        },
+        allow: asks_nothing,
+    },
+    Part {
+        assistant: "cline",
+        name: "archivist",
+        hands: Hands::Tools(|tool| format!("ecorelay__{tool}")),
+        files: &[".cline/data/settings/cline_mcp_settings.json"],
+        prepare: |scene, project, model| cline::prepare(scene, project, model),
+        model: |script| MockModel::speaking(&CHAT, script),
+        start: |scene, project, model| {
+            let terminal = cline::start(scene, name_of(project), project);
+            scene.wait_for_peers(&[name_of(project)]);
+            cline::close_notice(&terminal);
+            Box::new(Plain { terminal, model })
+        },
+        say: |member, line| {
+            let taken = || member.model().heard(line) > 0;
+            member.terminal().type_until(line, taken);
         },
         allow: asks_nothing,
     },

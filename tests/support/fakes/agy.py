@@ -137,7 +137,7 @@ class Session:
     def run(self):
         print("Antigravity CLI (stand-in)", flush=True)
         while True:
-            self.turn(self.happened.get())
+            self.turn(core.wait_at_prompt(self.happened))
 
 
 if sys.argv[1:2] == ["--version"]:

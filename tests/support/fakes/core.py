@@ -114,6 +114,14 @@ def run_hook(command, given, env):
         return {}
 
 
+def wait_at_prompt(happened):
+    """Returns what happens next. The screen ends with a prompt that stands alone until then."""
+    print(">", end=" ", flush=True)
+    text = happened.get()
+    print("(working)", flush=True)
+    return text
+
+
 def typed_lines():
     """Returns a queue of what happens, into which the lines typed at the terminal go."""
     happened = queue.Queue()

@@ -86,7 +86,7 @@ class Session:
             self.conversation.hear(answer.get("additional_context", ""))
         while True:
             self.loops = 0
-            text = self.happened.get()
+            text = core.wait_at_prompt(self.happened)
             while text:
                 text = self.turn(text)
                 self.loops += 1
