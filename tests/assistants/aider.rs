@@ -2,7 +2,7 @@
 //! `ecorelay` command and the person lets it run, or types it.
 
 use crate::support::aider::{
-    SETTINGS, answer, decline_output, start, type_at_prompt, wait_until_asked,
+    SETTINGS, answer, decline_output, start, type_at_prompt, wait_at_prompt, wait_until_asked,
 };
 use crate::support::mock_chat::PLAIN_CHAT;
 use crate::support::mock_model::{Gate, MockModel, Reply};
@@ -61,6 +61,7 @@ fn aider_is_woken_keeps_drafts_waits_while_busy_and_answers() {
 
         // A draft stays as it is, and alone.
         let from = model.turns();
+        wait_at_prompt(&terminal);
         terminal.type_draft("a thought of mine");
         let id = vera.send("docs", "a word beside your draft");
         wait_until_said(&scene, &id, "person is");

@@ -27,8 +27,13 @@ pub(crate) fn start(scene: &Scene, project: &Path, model: &MockModel) -> Termina
 
 /// Types a line when the prompt waits, as a person would, and presses Enter.
 pub(crate) fn type_at_prompt(terminal: &Terminal, line: &str) {
-    terminal.wait_for_prompt("diff>");
+    wait_at_prompt(terminal);
     terminal.type_line(line);
+}
+
+/// Waits until the prompt waits; what is typed before it is drawn looks like the program's words.
+pub(crate) fn wait_at_prompt(terminal: &Terminal) {
+    terminal.wait_for_prompt("diff>");
 }
 
 /// Waits until Aider asks this, and has no answer yet.
