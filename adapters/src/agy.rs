@@ -153,6 +153,7 @@ pub(crate) const HOOKS: HookFormat = HookFormat {
     read,
     answer,
     wake: None,
+    waits: None,
 };
 
 /// What a hook is given does not name the event: it is known by what only that one has.

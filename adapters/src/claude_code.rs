@@ -1,12 +1,15 @@
-//! Claude Code: its session file and its inbox socket.
+//! Claude Code: its session file, its inbox socket and, for older versions, its hooks.
 //!
 //! Since 2.1.224 every session listens on an inbox socket and names it in the environment of
 //! its MCP servers; a line written there starts a turn, also in an idle session. Nothing is
-//! answered. Channel notifications reach a session only where it was started with channels;
+//! answered. Before that, a hook that was left running in the background wakes the session when
+//! it ends. Channel notifications reach a session only where it was started with channels;
 //! otherwise they are dropped without a word.
 
+mod hook;
 mod setup;
 
+pub(crate) use hook::{HOOKS, has_waiter};
 pub(crate) use setup::ClaudeCode;
 
 use crate::Version;

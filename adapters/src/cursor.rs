@@ -200,6 +200,7 @@ pub(crate) const HOOKS: HookFormat = HookFormat {
     read,
     answer,
     wake: Some(Wake::Text { mark: WAKE_MARK }),
+    waits: None,
 };
 
 fn read(input: &Value) -> HookCall {

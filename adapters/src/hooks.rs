@@ -37,6 +37,17 @@ pub enum Wake {
     },
 }
 
+/// How hooks wait that the assistant leaves running: one that prints the text on standard error
+/// and ends with exit code 2 wakes the session.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    /// The variable, and its value, of sessions that have somebody in front of them. Any other
+    /// would wait for the hook before it ends.
+    pub live: (&'static str, &'static str),
+    /// Makes a text such that it cannot leave what the assistant puts around it.
+    pub shield: fn(&str) -> String,
+}
+
 /// How the hooks of one assistant speak.
 #[derive(Debug)]
 pub struct HookFormat {
@@ -51,9 +62,12 @@ pub struct HookFormat {
     pub answer: fn(&HookCall, Option<&str>, &Machine) -> Option<Value>,
     /// What its background command does; nothing where it has none.
     pub wake: Option<Wake>,
+    /// How its hooks wait; nothing where they answer at once.
+    pub waits: Option<Waiting>,
 }
 
-static FORMATS: [HookFormat; 3] = [
+static FORMATS: [HookFormat; 4] = [
+    crate::claude_code::HOOKS,
     crate::gemini::HOOKS,
     crate::agy::HOOKS,
     crate::cursor::HOOKS,

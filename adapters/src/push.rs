@@ -1,6 +1,6 @@
 //! Which ways a push can go, and which of them a session has, best first.
 
-use crate::claude_code::SessionFile;
+use crate::claude_code::{SessionFile, has_waiter};
 use crate::{Assistant, Surroundings};
 use ecorelay_protocol::{MessageKind, fence};
 use std::fmt;
@@ -143,12 +143,14 @@ impl PushChoice {
             return vec![path];
         }
         let has_socket = has_inbox_socket(assistant, around);
+        // A hook that waits is away for moments only, and says what became of a message.
+        let has_waiter = assistant.paths.contains(&PushPath::Wait) && has_waiter(around);
         let mut paths: Vec<PushPath> = Vec::new();
         for path in assistant.paths {
             match path {
                 PushPath::InboxSocket if !has_socket => {}
-                // One of the two and never both: the socket is the better one.
-                PushPath::Channel if has_socket => {}
+                // One of them and never both: the others are the better ones.
+                PushPath::Channel if has_socket || has_waiter => {}
                 path => paths.push(*path),
             }
         }

@@ -13,7 +13,7 @@ use crate::link::{self, Link};
 use crate::name;
 use crate::push::Ready;
 use crate::push::pusher::{self, ARRIVALS, Arrival, EVENTS, Event};
-use ecorelay_adapters::{Assistant, PushChoice, Registration, Surroundings};
+use ecorelay_adapters::{Assistant, PushChoice, PushPath, Registration, Surroundings};
 use ecorelay_config::DataDir;
 use ecorelay_protocol::{ErrorCode, Refusal};
 use std::collections::HashMap;
@@ -248,6 +248,9 @@ impl Sessions {
         let id = attach.session.as_deref();
         let assistant = self.assistant();
         let several = assistant.several_sessions;
+        if attach.kind == Kind::Wait && attach.agent.is_some() && !self.wants_waiter() {
+            return Err("This session is reached on a better way than by waiting.".into());
+        }
         let session = match attach.kind {
             Kind::Hook | Kind::Wait => self.asked_for(attach)?,
             Kind::Plugin | Kind::Terminal => {
@@ -265,6 +268,17 @@ impl Sessions {
         // Who attaches is in a real session, not in one that only lists tools.
         session.link.want();
         Ok(Present::new(session, attach.kind))
+    }
+
+    /// Returns whether texts may go to a command that the assistant has wait for them: not
+    /// where the channel itself has a way that is tried first.
+    fn wants_waiter(&self) -> bool {
+        let recipe = &self.recipe;
+        let paths = recipe.choice.paths(self.assistant(), &recipe.around);
+        let first = paths
+            .iter()
+            .find(|path| **path == PushPath::Wait || !path.is_attached());
+        first == Some(&PushPath::Wait)
     }
 
     /// Returns the session that a hook or a waiter means: by id, by name, else the first.

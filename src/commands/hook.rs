@@ -1,7 +1,11 @@
 //! `hook`: what assistants run while they work, to be told what has come for their session.
 //!
 //! Whatever goes wrong, it ends with exit code 0 and says nothing: an assistant may take any
-//! other code, or any word, as a reason to stop what its user wants.
+//! other code, or any word, as a reason to stop what its user wants. Only a hook that waits in
+//! the background has another one: 2, with a message.
+
+#[cfg(unix)]
+mod waiting;
 
 use crate::args::Global;
 use clap::Args;
@@ -18,7 +22,7 @@ const INPUT_BYTES: u64 = 32 * 1024 * 1024;
 /// The arguments of `hook`.
 #[derive(Debug, Args)]
 pub(crate) struct HookArgs {
-    /// The assistant: gemini, agy or cursor
+    /// The assistant: claude, gemini, agy or cursor
     assistant: String,
 }
 
@@ -34,26 +38,29 @@ pub(crate) fn run(args: &HookArgs, global: &Global) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // What could not be done is for the next hook, or the inbox.
-    let _ = serve(format, global);
-    ExitCode::SUCCESS
+    serve(format, global).unwrap_or(ExitCode::SUCCESS)
 }
 
-fn serve(format: &HookFormat, global: &Global) -> Option<()> {
+fn serve(format: &HookFormat, global: &Global) -> Option<ExitCode> {
     let mut input = Vec::new();
     let mut stdin = std::io::stdin().lock().take(INPUT_BYTES);
     stdin.read_to_end(&mut input).ok()?;
     let call = (format.read)(&serde_json::from_slice(&input).ok()?);
     let dir = data_dir(global)?;
+    #[cfg(unix)]
+    if let Some(waiting) = &format.waits {
+        return waiting::wait(format, waiting, &call, &dir);
+    }
     let usual = global.data_dir.is_none();
     let machine = Machine::of_process(called_as()?, (!usual).then(|| dir.root().to_owned()))?;
     match taken(format, &call, &dir) {
-        None => say(format, &call, None, &machine),
+        None => say(format, &call, None, &machine)?,
         Some(taken) => {
             let said = say(format, &call, Some(&taken.text), &machine);
             taken.conclude(said.is_some());
-            said
         }
     }
+    Some(ExitCode::SUCCESS)
 }
 
 /// Returns this program as the settings of the assistant name it: what a model is told to start

@@ -85,3 +85,55 @@ fn the_plugin_is_valid_and_brings_everything_so_that_install_changes_nothing() {
         scene.wait_until_handed(&id, "inbox-socket");
     });
 }
+
+/// The versions before the inbox socket: hooks wait for messages.
+#[test]
+fn an_older_claude_code_is_woken_by_hooks() {
+    let test = "claude::an_older_claude_code_is_woken_by_hooks";
+    play(test, &["claude-old"], |mut scene| {
+        let project = scene.project("api");
+        claude::prepare(&scene, &[&project]);
+        scene.install("claude");
+        let gate = Gate::closed();
+        let script = scripted(|tool| format!("mcp__ecorelay__{tool}"), gate.clone());
+        let api = ClaudeSession::start_in(&scene, &project, MockModel::start(script));
+        scene.wait_for_peers(&["api"]);
+        let mut vera = scene.peer("vera");
+
+        // Idle, and before its first turn.
+        let id = vera.send("api", &question("the port"));
+        vera.hears(&answer_to("the port"));
+        scene.wait_until_handed(&id, "wait");
+        api.model.wait_for_end_of("question: the port?");
+
+        // Idle again: the end of that turn has begun to wait anew.
+        let id = vera.send("api", &question("the smell"));
+        vera.hears(&answer_to("the smell"));
+        scene.wait_until_handed(&id, "wait");
+        api.model.wait_for_end_of("question: the smell?");
+
+        // Its model sends.
+        api.terminal.type_line(&tell("vera", "the build is green"));
+        vera.hears("the build is green");
+        api.model.wait_for_end_of("please tell vera");
+
+        // Busy, and the person has begun to type. The second message finds no hook: the next
+        // one brings it.
+        api.terminal.type_line(WORK);
+        api.model
+            .wait_for("the long work", 0, |newest| newest.contains(WORK));
+        api.terminal.type_draft("a thought of mine");
+        let id = vera.send("api", &question("the colour"));
+        scene.wait_until_handed(&id, "wait");
+        let late = vera.send("api", &question("the taste"));
+        gate.open();
+        vera.hears(&answer_to("the colour"));
+        vera.hears(&answer_to("the taste"));
+        scene.wait_until_handed(&late, "wait");
+        api.terminal.wait_for("a thought of mine");
+
+        drop(api);
+        scene.uninstall("claude");
+        assert_eq!(scene.read(".claude/settings.json"), claude::SETTINGS);
+    });
+}

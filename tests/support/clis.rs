@@ -7,7 +7,8 @@ use std::process::Command;
 /// One assistant's program.
 #[derive(Debug)]
 pub(crate) struct Cli {
-    /// Its short name: of its folder below `.clis/`, and of its program on a person's path.
+    /// Its short name: of its folder below `.clis/`, and of its program on a person's path,
+    /// where `-old` is left out.
     pub(crate) name: &'static str,
     /// The version that the tests were written for.
     pub(crate) version: &'static str,
@@ -16,11 +17,16 @@ pub(crate) struct Cli {
 }
 
 /// Every assistant that can be installed without an account, and stand-ins for two that cannot.
-static CLIS: [Cli; 9] = [
+static CLIS: [Cli; 10] = [
     Cli {
         name: "claude",
         version: "2.1.330",
         program: "claude/node_modules/@anthropic-ai/claude-code-linux-x64/claude",
+    },
+    Cli {
+        name: "claude-old",
+        version: "2.1.197",
+        program: "claude-old/node_modules/@anthropic-ai/claude-code-linux-x64/claude",
     },
     Cli {
         name: "codex",
@@ -78,7 +84,10 @@ pub(crate) fn find(test: &str, name: &str) -> Option<PathBuf> {
     } else {
         root.join(".clis").join(cli.program)
     };
-    let set = std::env::var_os(format!("ECORELAY_TEST_CLI_{}", name.to_ascii_uppercase()));
+    let set = std::env::var_os(format!(
+        "ECORELAY_TEST_CLI_{}",
+        name.to_ascii_uppercase().replace('-', "_")
+    ));
     let program = set.map_or(installed, PathBuf::from);
     let tmux = Command::new("tmux").arg("-V").output().is_ok();
     if program.is_file() && tmux {

@@ -75,6 +75,7 @@ impl Scene {
         let bin = home.path().join("bin");
         std::fs::create_dir(&bin).expect("a folder for programs");
         for (name, program) in assistants.iter().zip(programs?) {
+            let name = name.trim_end_matches("-old");
             symlink(program, bin.join(name)).expect("a program on the path");
         }
         symlink(ECORELAY, bin.join("ecorelay")).expect("ecorelay on the path");

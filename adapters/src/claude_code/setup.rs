@@ -1,10 +1,10 @@
 //! How Claude Code is set up: as an MCP server of the user, or by the plugin that this
 //! repository also is; never both, because a session would then have two channels.
 
-use super::{FIRST_WITH_INBOX, PLUGIN};
-use crate::Machine;
+use super::{FIRST_WITH_INBOX, PLUGIN, hook};
 use crate::settings;
 use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
+use crate::{Machine, Version};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -33,11 +33,11 @@ impl Setup for ClaudeCode {
     fn abilities(&self) -> Abilities {
         Abilities {
             tools: "MCP",
-            idle_push: "inbox socket (2.1.224 or newer)",
-            busy_push: "inbox socket, with the next tool result or turn",
+            idle_push: "inbox socket; before 2.1.224 a hook that waits",
+            busy_push: "with the next tool result or turn",
             cold_start: "yes",
-            receipt: "none: written to the socket",
-            tested: "2.1.330",
+            receipt: "none: written to the socket, or printed by the hook",
+            tested: "2.1.330, 2.1.197",
         }
     }
 
@@ -50,7 +50,7 @@ impl Setup for ClaudeCode {
         Some(Found { program, version })
     }
 
-    fn plan(&self, machine: &Machine, _found: &Found) -> Plan {
+    fn plan(&self, machine: &Machine, found: &Found) -> Plan {
         let settings = settings_file(machine);
         if has_plugin(machine) {
             return Plan {
@@ -61,7 +61,7 @@ impl Setup for ClaudeCode {
             };
         }
         let path = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
-        let steps = vec![
+        let mut steps = vec![
             Step {
                 file: state_file(machine),
                 why: "every session has the tools and its channel",
@@ -76,7 +76,7 @@ impl Setup for ClaudeCode {
                 consent: None,
             },
             Step {
-                file: settings,
+                file: settings.clone(),
                 why: "the model may use the tools of EcoRelay unasked",
                 edit: Edit::JsonItem {
                     at: path(&["permissions", "allow"]),
@@ -86,18 +86,32 @@ impl Setup for ClaudeCode {
                 consent: Some(UNASKED),
             },
         ];
-        Plan {
-            steps,
-            notes: vec![
-                "Restart the sessions of Claude Code that are open.".into(),
-                "A session that bypasses permissions holds messages back until you let each in, unless crossSessionInbound in its settings is \"accept\". That is your safety control: EcoRelay never changes it.".into(),
-            ],
+        let mut notes = vec!["Restart the sessions of Claude Code that are open.".into()];
+        if wants_hooks(found) {
+            steps.extend(hook::EVENTS.iter().map(|event| Step {
+                file: settings.clone(),
+                why: "messages wake a session that has no inbox socket",
+                edit: Edit::JsonItem {
+                    at: path(&["hooks", event]),
+                    value: hook::entry(&machine.command_line(&["hook", "claude"])),
+                    ours: hook::OURS.into(),
+                },
+                consent: None,
+            }));
+            notes.push(format!(
+                "From {FIRST_WITH_INBOX} on Claude Code needs no such hooks: they then end at once, and `ecorelay install claude` takes them out."
+            ));
         }
+        if found.version.is_none_or(has_inbox) {
+            notes.push("A session that bypasses permissions holds messages back until you let each in, unless crossSessionInbound in its settings is \"accept\". That is your safety control: EcoRelay never changes it.".into());
+        }
+        Plan { steps, notes }
     }
 
     fn check(&self, machine: &Machine, found: &Found) -> Vec<Check> {
         let mut checks = Vec::new();
-        checks.extend(of_version(found));
+        let file = settings_file(machine);
+        let settings = settings::read(&file).unwrap_or_default();
         let state = settings::read(&state_file(machine)).unwrap_or_default();
         if has_plugin(machine) && state["mcpServers"]["ecorelay"].is_object() {
             checks.push(Check {
@@ -106,68 +120,102 @@ impl Setup for ClaudeCode {
                 remedy: "claude mcp remove ecorelay -s user".into(),
             });
         }
-        let file = settings_file(machine);
-        let settings = settings::read(&file).unwrap_or_default();
-        checks.extend(hindrances(&settings, &file.display().to_string()));
+        checks.extend(of_version(found, &settings));
+        let file = file.display().to_string();
+        if found.version.is_none_or(has_inbox) {
+            checks.extend(held_back(&settings, &file));
+        }
+        checks.extend(denied(&settings, &file));
         checks
     }
 }
 
-/// Returns what the version of the program means for messages.
-fn of_version(found: &Found) -> Option<Check> {
-    let update = || "claude update".to_owned();
-    match (&found.program, found.version) {
-        (None, _) => None,
-        (Some(program), None) => Some(doubtful(
-            format!(
-                "{} does not say its version; before {FIRST_WITH_INBOX} messages wait until the model looks into its inbox.",
-                program.display()
-            ),
-            update(),
-        )),
-        (_, Some(version)) if version < FIRST_WITH_INBOX => Some(doubtful(
-            format!(
-                "Claude Code {version} has no inbox socket ({FIRST_WITH_INBOX} and newer have): messages wait until its model looks into its inbox, unless the session was started with channels."
-            ),
-            update(),
-        )),
-        _ => None,
-    }
+/// Returns whether sessions of this version have an inbox socket.
+fn has_inbox(version: Version) -> bool {
+    version >= FIRST_WITH_INBOX
 }
 
-/// Returns what in the settings keeps messages from a session.
-fn hindrances(settings: &Value, file: &str) -> Vec<Check> {
-    let mut checks = Vec::new();
+/// Returns whether the hooks are needed, or nobody knows that they are not: where they are not,
+/// they do no harm.
+fn wants_hooks(found: &Found) -> bool {
+    found.program.is_some() && !found.version.is_some_and(has_inbox)
+}
+
+/// Returns which way messages go into sessions of the version that is there.
+fn of_version(found: &Found, settings: &Value) -> Option<Check> {
+    let program = found.program.as_ref()?;
+    let by_hooks = match found.version {
+        Some(version) if has_inbox(version) => {
+            return Some(Check {
+                health: Health::Good,
+                message: format!(
+                    "Messages reach sessions of {version} through their inbox socket."
+                ),
+                remedy: String::new(),
+            });
+        }
+        Some(version) => {
+            format!("Claude Code {version} has no inbox socket ({FIRST_WITH_INBOX} and newer have)")
+        }
+        None => format!(
+            "{} does not say its version; before {FIRST_WITH_INBOX} there is no inbox socket",
+            program.display()
+        ),
+    };
+    Some(if settings["disableAllHooks"] == true {
+        doubtful(
+            format!(
+                "{by_hooks}, and hooks are switched off: messages wait until its model looks into its inbox."
+            ),
+            "claude update, or take disableAllHooks out of the settings".into(),
+        )
+    } else if !hook::waits(settings) {
+        doubtful(
+            format!("{by_hooks}, and its hooks do not wait for messages: they stay in the inbox."),
+            "ecorelay install claude".into(),
+        )
+    } else {
+        Check {
+            health: Health::Good,
+            message: format!("{by_hooks}: messages reach its sessions through hooks that wait."),
+            remedy: String::new(),
+        }
+    })
+}
+
+/// Returns what in the settings keeps messages from a session with an inbox socket.
+fn held_back(settings: &Value, file: &str) -> Option<Check> {
     let bypasses = settings["permissions"]["defaultMode"] == "bypassPermissions";
     match settings["crossSessionInbound"].as_str() {
-        Some("accept") => {}
-        Some("refuse") => checks.push(doubtful(
+        Some("accept") => None,
+        Some("refuse") => Some(doubtful(
             "crossSessionInbound is \"refuse\": sessions take no messages; they wait in the inbox.".into(),
             format!("If you want them to arrive, set it to \"accept\" in {file}."),
         )),
-        Some(other) => checks.push(doubtful(
+        Some(other) => Some(doubtful(
             format!("crossSessionInbound is {other:?}: messages are held until you let each in."),
             format!("If you want them to arrive by themselves, set it to \"accept\" in {file}."),
         )),
-        None if bypasses => checks.push(doubtful(
+        None if bypasses => Some(doubtful(
             "Sessions bypass permissions by default, and such a session holds messages until you let each in.".into(),
             format!("If you want them to arrive by themselves, set \"crossSessionInbound\": \"accept\" in {file}."),
         )),
-        None => {}
+        None => None,
     }
-    let denied = settings["permissions"]["deny"].as_array();
+}
+
+/// Returns whether the settings keep the tools from the model.
+fn denied(settings: &Value, file: &str) -> Option<Check> {
+    let rules = settings["permissions"]["deny"].as_array()?;
     let denies = |rule: &Value| {
         rule.as_str()
             .is_some_and(|rule| rule.starts_with("mcp__ecorelay"))
     };
-    if denied.is_some_and(|rules| rules.iter().any(denies)) {
-        checks.push(Check {
-            health: Health::Bad,
-            message: "Tools of EcoRelay are denied by permissions.deny.".into(),
-            remedy: format!("Take the rule mcp__ecorelay… out of {file}."),
-        });
-    }
-    checks
+    rules.iter().any(denies).then(|| Check {
+        health: Health::Bad,
+        message: "Tools of EcoRelay are denied by permissions.deny.".into(),
+        remedy: format!("Take the rule mcp__ecorelay… out of {file}."),
+    })
 }
 
 fn doubtful(message: String, remedy: String) -> Check {

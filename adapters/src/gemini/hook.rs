@@ -16,6 +16,7 @@ pub(crate) const HOOKS: HookFormat = HookFormat {
     read,
     answer,
     wake: Some(Wake::Notice),
+    waits: None,
 };
 
 fn read(input: &Value) -> HookCall {

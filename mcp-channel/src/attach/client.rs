@@ -11,11 +11,24 @@ use std::time::{Duration, Instant};
 
 /// Longest chain of parents that is followed.
 const ANCESTORS: usize = 64;
+/// How far above this process the one that started it stands: a shell may be between them.
+const STARTERS: usize = 2;
 /// How long a channel may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Longest line of a channel, in bytes: a text of 16 KiB with every character escaped, and its
 /// headers.
 const LINE_BYTES: usize = 256 * 1024;
+
+/// What came of the wish to attach.
+#[derive(Debug)]
+pub enum Answer {
+    /// The channel takes it.
+    Attached(Attached),
+    /// The channel does not want it, and says why.
+    Refused(String),
+    /// There is no channel that answers.
+    Nobody,
+}
 
 /// A connection to a channel.
 #[derive(Debug)]
@@ -45,6 +58,21 @@ impl Attached {
         None
     }
 
+    /// Attaches to the channel of the session that has started this process, and to no other:
+    /// a session may run inside another one, whose channel is there long before its own.
+    pub fn of_starter(data_dir: &Path, attach: &Attach) -> Answer {
+        let entries = place::entries(&data_dir.join(FOLDER));
+        for starter in ancestors().take(STARTERS) {
+            for entry in entries.iter().filter(|entry| entry.client == starter) {
+                match Self::ask(&entry.socket, attach) {
+                    Answer::Nobody => {}
+                    answer => return answer,
+                }
+            }
+        }
+        Answer::Nobody
+    }
+
     /// Attaches to the channel on this machine that serves the peer which `attach` names.
     pub fn named(data_dir: &Path, attach: &Attach) -> Option<Self> {
         let entries = place::entries(&data_dir.join(FOLDER));
@@ -65,20 +93,34 @@ impl Attached {
 
     /// Attaches to the channel at a socket.
     pub fn at(socket: &Path, attach: &Attach) -> Option<Self> {
+        match Self::ask(socket, attach) {
+            Answer::Attached(attached) => Some(attached),
+            Answer::Refused(_) | Answer::Nobody => None,
+        }
+    }
+
+    /// Asks the channel at a socket.
+    fn ask(socket: &Path, attach: &Attach) -> Answer {
+        let Ok(stream) = UnixStream::connect(socket) else {
+            return Answer::Nobody;
+        };
         let mut attached = Self {
-            stream: UnixStream::connect(socket).ok()?,
+            stream,
             lines: Lines::default(),
             name: String::new(),
             session: None,
         };
-        attached.say(&FromAttacher::Attach(attach.clone())).ok()?;
-        match attached.next(ANSWER_WITHIN).ok()?? {
-            FromChannel::Attached { name, session } => {
+        if attached.say(&FromAttacher::Attach(attach.clone())).is_err() {
+            return Answer::Nobody;
+        }
+        match attached.next(ANSWER_WITHIN) {
+            Ok(Some(FromChannel::Attached { name, session })) => {
                 attached.name = name;
                 attached.session = session;
-                Some(attached)
+                Answer::Attached(attached)
             }
-            _ => None,
+            Ok(Some(FromChannel::Refused { message })) => Answer::Refused(message),
+            _ => Answer::Nobody,
         }
     }
 

@@ -39,11 +39,61 @@ fn the_server_is_registered_and_the_rule_needs_a_yes() {
 }
 
 #[test]
-fn a_version_without_an_inbox_is_told() {
-    let check = of_version(&found(Some(Version(2, 1, 197)))).unwrap();
-    assert!(check.message.contains("inbox socket"), "{check:?}");
-    assert_eq!(of_version(&found(Some(Version(2, 1, 224)))), None);
-    assert!(of_version(&found(None)).is_some());
+fn only_a_version_without_an_inbox_gets_hooks() {
+    let machine = machine(std::path::Path::new("/h"));
+    let hooks = |found: &Found| {
+        let plan = ClaudeCode.plan(&machine, found);
+        let hooks = plan.steps.into_iter().filter_map(|step| match step.edit {
+            Edit::JsonItem { at, value, ours } if at[0] == "hooks" => {
+                assert!(value.to_string().contains(&ours) && step.consent.is_none());
+                Some((at[1].clone(), value))
+            }
+            _ => None,
+        });
+        hooks.collect::<Vec<_>>()
+    };
+    let old = hooks(&found(Some(Version(2, 1, 223))));
+    let events: Vec<_> = old.iter().map(|(event, _)| event.as_str()).collect();
+    assert_eq!(events, ["SessionStart", "UserPromptSubmit", "Stop"]);
+    assert_eq!(old[0].1["hooks"][0]["command"], "/opt/ecorelay hook claude");
+    assert_eq!(hooks(&found(None)).len(), 3, "they do no harm");
+    assert_eq!(hooks(&found(Some(Version(2, 1, 224)))), []);
+    assert_eq!(hooks(&Found::default()), []);
+}
+
+#[test]
+fn the_way_of_each_version_is_told() {
+    let command = hook::entry("ecorelay hook claude");
+    let hooks =
+        json!({"SessionStart": [command], "UserPromptSubmit": [command], "Stop": [command]});
+    let (old, new) = (Some(Version(2, 1, 197)), Some(Version(2, 1, 224)));
+    for (version, settings, health, told) in [
+        (new, json!({}), Health::Good, "inbox socket"),
+        (
+            old,
+            json!({"hooks": hooks}),
+            Health::Good,
+            "through hooks that wait",
+        ),
+        (
+            None,
+            json!({"hooks": hooks}),
+            Health::Good,
+            "does not say its version",
+        ),
+        (old, json!({}), Health::Doubtful, "stay in the inbox"),
+        (
+            old,
+            json!({"hooks": hooks, "disableAllHooks": true}),
+            Health::Doubtful,
+            "switched off",
+        ),
+    ] {
+        let check = of_version(&found(version), &settings).unwrap();
+        assert_eq!(check.health, health, "{check:?}");
+        assert!(check.message.contains(told), "{check:?}");
+    }
+    assert_eq!(of_version(&Found::default(), &json!({})), None);
 }
 
 #[test]
@@ -60,7 +110,9 @@ fn where_the_plugin_is_nothing_else_is_done() {
             .steps
             .is_empty()
     );
-    assert_eq!(ClaudeCode.check(&machine, &found(Some(TRIED))), []);
+    let is_good = |check: &Check| check.health == Health::Good;
+    let checks = ClaudeCode.check(&machine, &found(Some(TRIED)));
+    assert!(checks.iter().all(is_good), "{checks:?}");
 
     let servers = json!({"mcpServers": {"ecorelay": {}}}).to_string();
     std::fs::write(state_file(&machine), servers).unwrap();
@@ -100,8 +152,8 @@ fn settings_that_hold_messages_back_are_told() {
         (json!({"permissions": 7, "crossSessionInbound": []}), None),
         (Value::Null, None),
     ] {
-        let checks = hindrances(&settings, "settings.json");
-        let message = checks.first().map(|check| check.message.as_str());
+        let check = held_back(&settings, "settings.json").or(denied(&settings, "settings.json"));
+        let message = check.as_ref().map(|check| check.message.as_str());
         match told {
             None => assert_eq!(message, None, "{settings}"),
             Some(words) => assert!(message.unwrap().contains(words), "{settings}: {message:?}"),
