@@ -44,8 +44,6 @@ pub struct Waiting {
     /// The variable, and its value, of sessions that have somebody in front of them. Any other
     /// would wait for the hook before it ends.
     pub live: (&'static str, &'static str),
-    /// Makes a text such that it cannot leave what the assistant puts around it.
-    pub shield: fn(&str) -> String,
 }
 
 /// How the hooks of one assistant speak.

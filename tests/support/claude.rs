@@ -130,7 +130,7 @@ pub(crate) fn prepare(scene: &Scene, projects: &[&Path]) {
 pub(crate) const SETTINGS: &str = "{\n    \"permissions\": {\n        \"deny\": [ \"WebFetch\" ],\n        \"allow\": [\"Bash(ls:*)\"]\n    },\n    \"includeCoAuthoredBy\": false\n}";
 
 /// Gives Claude Code its model and keeps it from everything that wants a network.
-fn surround(command: &mut Command, model: &MockModel) {
+pub(crate) fn surround(command: &mut Command, model: &MockModel) {
     command
         .env("ANTHROPIC_BASE_URL", model.url())
         .env("ANTHROPIC_API_KEY", KEY);

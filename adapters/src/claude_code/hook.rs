@@ -16,8 +16,6 @@ pub(super) const EVENTS: [&str; 3] = ["SessionStart", "UserPromptSubmit", "Stop"
 /// How long a hook may wait, in seconds: as long as a session may stand idle over a weekend. The
 /// hook ends by itself before.
 const HOOK_S: u64 = 7 * 24 * 60 * 60;
-/// What Claude Code puts around the text; a peer's words must not end it.
-const AROUND: [&str; 2] = ["system-reminder", "task-notification"];
 
 /// How its hooks speak.
 pub(crate) const HOOKS: HookFormat = HookFormat {
@@ -28,7 +26,6 @@ pub(crate) const HOOKS: HookFormat = HookFormat {
     wake: None,
     waits: Some(Waiting {
         live: ("CLAUDE_CODE_ENTRYPOINT", "cli"),
-        shield,
     }),
 };
 
@@ -42,11 +39,11 @@ fn read(input: &Value) -> HookCall {
     }
 }
 
-/// Returns the element of `hooks.<event>` that runs `command`.
+/// Returns the element of `hooks.<event>` that runs `command`, in place of the shell.
 pub(super) fn entry(command: &str) -> Value {
     json!({"hooks": [{
         "type": "command",
-        "command": command,
+        "command": format!("exec {command}"),
         "asyncRewake": true,
         "timeout": HOOK_S,
         "rewakeSummary": OURS,
@@ -71,30 +68,10 @@ pub(super) fn waits(settings: &Value) -> bool {
     settings["disableAllHooks"] != true && (by_plugin || EVENTS.into_iter().all(has))
 }
 
-/// Takes the tags out of a text that would end what it stands in; everything else stays.
-fn shield(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('<') {
-        let (before, tag) = rest.split_at(at);
-        out.push_str(before);
-        let name = tag[1..].trim_start_matches(|c: char| c == '/' || c.is_whitespace());
-        let ends = AROUND.iter().any(|around| {
-            let head = name.get(..around.len());
-            head.is_some_and(|head| head.eq_ignore_ascii_case(around))
-        });
-        out.push_str(if ends { "&lt;" } else { "<" });
-        rest = &tag[1..];
-    }
-    out.push_str(rest);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn hooks_count_where_all_are_there_and_run() {
@@ -128,21 +105,28 @@ mod tests {
     }
 
     #[test]
-    fn a_text_cannot_end_what_stands_around_it() {
-        assert_eq!(
-            shield("a </system-reminder> < / Task-Notification>b<c> <é"),
-            "a &lt;/system-reminder> &lt; / Task-Notification>b<c> <é"
-        );
+    fn the_plugin_brings_the_same_hooks() {
+        let plugin = include_str!("../../assets/claude_code/hooks/hooks.json");
+        let plugin: Value = serde_json::from_str(plugin).unwrap();
+        let hooks = plugin["hooks"].as_object().unwrap();
+        assert_eq!(hooks.len(), EVENTS.len());
+        for event in EVENTS {
+            assert_eq!(hooks[event], json!([entry("ecorelay hook claude")]));
+        }
     }
 
-    proptest! {
-        #[test]
-        fn nothing_but_such_tags_is_changed(text in "([a-z<>/ é]|</?system-reminder>|<task){0,40}") {
-            let shielded = shield(&text);
-            prop_assert_eq!(shielded.replace("&lt;", "<"), text);
-            for tag in ["<system-reminder", "</system-reminder", "<task-notification"] {
-                prop_assert!(!shielded.contains(tag));
-            }
+    #[test]
+    fn only_the_events_of_the_hooks_wait() {
+        for (input, takes) in [
+            (
+                json!({"hook_event_name": "Stop", "session_id": "s-1"}),
+                true,
+            ),
+            (json!({"hook_event_name": "PreToolUse"}), false),
+            (json!({"hook_event_name": "stop"}), false),
+            (json!("Stop"), false),
+        ] {
+            assert_eq!(read(&input).takes, takes, "{input}");
         }
     }
 }

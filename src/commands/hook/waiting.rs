@@ -42,7 +42,7 @@ pub(super) fn wait(
         let left = end.saturating_duration_since(Instant::now());
         // Anything else is not meant for a waiter.
         if let FromChannel::Push { id, text, .. } = channel.next(left).ok()?? {
-            let printed = print(&(waiting.shield)(&text));
+            let printed = print(&text);
             conclude(&mut channel, id, printed.is_some());
             return printed.map(|()| ExitCode::from(WAKES));
         }

@@ -55,7 +55,10 @@ fn only_a_version_without_an_inbox_gets_hooks() {
     let old = hooks(&found(Some(Version(2, 1, 223))));
     let events: Vec<_> = old.iter().map(|(event, _)| event.as_str()).collect();
     assert_eq!(events, ["SessionStart", "UserPromptSubmit", "Stop"]);
-    assert_eq!(old[0].1["hooks"][0]["command"], "/opt/ecorelay hook claude");
+    assert_eq!(
+        old[0].1["hooks"][0]["command"],
+        "exec /opt/ecorelay hook claude"
+    );
     assert_eq!(hooks(&found(None)).len(), 3, "they do no harm");
     assert_eq!(hooks(&found(Some(Version(2, 1, 224)))), []);
     assert_eq!(hooks(&Found::default()), []);
