@@ -307,6 +307,47 @@ fn a_newer_waiter_takes_the_place_of_the_one_before() {
 }
 
 #[test]
+fn a_hook_that_waits_is_sent_away_where_the_session_has_an_inbox_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = FakeHub::start(dir.path());
+    let mut options = options(dir.path());
+    options.around.parent = CLIENT;
+    options.around.inbox_socket = Some(dir.path().join("inbox.sock"));
+    let _client = Client::initialized(options, "claude-code");
+    hub.asked_for("register");
+    let mut hook = Attacher::connect(dir.path());
+    hook.say(json!({"type": "attach", "version": 1, "kind": "wait", "agent": "claude-code"}));
+    let answer = hook.next();
+    assert_eq!(answer["type"], "refused", "{answer}");
+    assert!(hook.is_closed());
+    // A person's `ecorelay wait` is no such hook.
+    let mut person = Attacher::connect(dir.path());
+    person.say(json!({"type": "attach", "version": 1, "kind": "wait"}));
+    assert_eq!(person.next()["type"], "attached");
+}
+
+#[test]
+fn while_no_hook_waits_a_message_is_kept_for_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = json!({"enabledPlugins": {"ecorelay@ecorelay": true}});
+    std::fs::write(dir.path().join("settings.json"), settings.to_string()).unwrap();
+    let hub = FakeHub::start(dir.path());
+    let mut options = options(dir.path());
+    options.around.parent = CLIENT;
+    options.around.claude_dirs = vec![dir.path().into()];
+    let _client = Client::initialized(options, "claude-code");
+    let mut registered = hub.asked_for("register");
+    registered.push(&message("m-1", "hello"));
+    // No notification, which might be dropped unseen.
+    let (result, path, ..) = pushed(&hub);
+    assert_eq!((result.as_str(), path.as_str()), ("refused", "wait"));
+    let mut hook = Attacher::attach(dir.path(), "wait", json!("s-1"));
+    assert_eq!(hook.take_push()["msg_ids"], json!(["m-1"]));
+    let (result, path, ..) = pushed(&hub);
+    assert_eq!((result.as_str(), path.as_str()), ("handed", "wait"));
+}
+
+#[test]
 fn peers_see_what_the_session_does_also_after_the_hub_was_away() {
     let dir = tempfile::tempdir().unwrap();
     let (hub, _client, registered) = channel(dir.path(), "copilot-cli");
