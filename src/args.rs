@@ -111,13 +111,18 @@ pub(crate) enum Command {
 /// Returns the arguments, or, after printing help or what was wrong, the exit code.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
     Cli::try_parse().map_err(|e| {
-        let json = std::env::args_os().any(|arg| arg == "--json");
+        // To an assistant, 2 from a hook means something else than wrong usage.
+        let is_hook = std::env::args_os().nth(1).is_some_and(|arg| arg == "hook");
+        let json = !is_hook && std::env::args_os().any(|arg| arg == "--json");
         if e.use_stderr() && json {
             let text = e.render().to_string();
             return Output::new(true).report(&CliError::usage(first_sentence(&text)));
         }
         // A closed pipe is nobody's error.
         let _ = e.print();
+        if is_hook {
+            return ExitCode::SUCCESS;
+        }
         ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2))
     })
 }

@@ -40,6 +40,20 @@ fn a_refusal_is_exit_code_1_with_its_code() {
 }
 
 #[test]
+fn a_hook_never_fails_for_an_assistant_takes_that_as_its_word() {
+    let home = TestHome::new();
+    for args in [
+        &["hook", "claude"][..],
+        &["hook", "nobody"],
+        &["hook"],
+        &["hook", "claude", "--no-such", "--json"],
+    ] {
+        let finished = home.run(args).expect_code(0);
+        assert!(finished.stdout.is_empty(), "{args:?}: {finished:?}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_exit_code_2_and_a_typo_gets_a_suggestion() {
     let home = TestHome::new();
     for (args, word) in [
