@@ -103,7 +103,7 @@ impl Setup for ClaudeCode {
             ));
         }
         if found.version.is_none_or(has_inbox) {
-            notes.push("A session that bypasses permissions holds messages back until you let each in, unless crossSessionInbound in its settings is \"accept\". That is your safety control: EcoRelay never changes it.".into());
+            notes.push("A session that bypasses permissions may hold messages back until you let each in, unless crossSessionInbound in its settings is \"accept\". That is your safety control: EcoRelay never changes it.".into());
         }
         Plan { steps, notes }
     }
@@ -197,7 +197,7 @@ fn held_back(settings: &Value, file: &str) -> Option<Check> {
             format!("If you want them to arrive by themselves, set it to \"accept\" in {file}."),
         )),
         None if bypasses => Some(doubtful(
-            "Sessions bypass permissions by default, and such a session holds messages until you let each in.".into(),
+            "Sessions bypass permissions by default, and such a session may hold messages until you let each in.".into(),
             format!("If you want them to arrive by themselves, set \"crossSessionInbound\": \"accept\" in {file}."),
         )),
         None => None,
