@@ -7,7 +7,7 @@
 pub mod session;
 
 use crate::hooks::{HookCall, HookFormat, id};
-use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
+use crate::setup::{Abilities, Check, Edit, Found, Plan, Setup, Step};
 use crate::{Assistant, ChannelNotifications, Machine, PushPath, Registration, Version};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -61,12 +61,11 @@ impl Setup for Agy {
     }
 
     fn find(&self, machine: &Machine) -> Option<Found> {
-        let program = machine.find("agy");
-        if program.is_none() && !machine.home.join(".gemini/antigravity-cli").is_dir() {
-            return None;
-        }
-        let version = program.as_deref().and_then(|p| machine.version(p));
-        Some(Found { program, version })
+        Found::look(
+            machine,
+            "agy",
+            &machine.home.join(".gemini/antigravity-cli"),
+        )
     }
 
     fn plan(&self, machine: &Machine, _found: &Found) -> Plan {
@@ -108,30 +107,25 @@ impl Setup for Agy {
     }
 
     fn check(&self, _machine: &Machine, found: &Found) -> Vec<Check> {
-        let doubtful = |message: String, remedy: &str| Check {
-            health: Health::Doubtful,
-            message,
-            remedy: remedy.to_owned(),
-        };
         let remedy = "Send it a message and look with `ecorelay why` what became of it.";
         match found.version {
-            None => vec![doubtful(
-                "The version of Antigravity CLI is not known.".into(),
+            None => vec![Check::doubtful(
+                "The version of Antigravity CLI is not known.",
                 "agy --version",
             )],
-            Some(version) if version < OLDEST => vec![doubtful(
+            Some(version) if version < OLDEST => vec![Check::doubtful(
                 format!(
                     "Antigravity CLI {version} is older than {OLDEST}: messages may wait in the inbox."
                 ),
                 "Update Antigravity CLI.",
             )],
-            Some(version) if version > NEWEST => vec![doubtful(
+            Some(version) if version > NEWEST => vec![Check::doubtful(
                 format!(
                     "Antigravity CLI {version} is newer than {NEWEST}, the newest that anything is known of here."
                 ),
                 remedy,
             )],
-            Some(version) => vec![doubtful(
+            Some(version) => vec![Check::doubtful(
                 format!(
                     "Antigravity CLI {version} was never tried with this program, only a stand-in was."
                 ),
@@ -189,6 +183,7 @@ fn answer(call: &HookCall, text: Option<&str>, _machine: &Machine) -> Option<Val
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
+    use crate::setup::Health;
 
     #[test]
     fn its_files_stand_where_the_newest_notes_say() {

@@ -64,14 +64,13 @@ impl Setup for Aider {
         let mut checks = vec![version(found)];
         let settings = machine.home.join(".aider.conf.yml");
         if switches_off(&settings, "fancy-input") {
-            checks.push(Check {
-                health: Health::Doubtful,
-                message: format!(
+            checks.push(Check::doubtful(
+                format!(
                     "{} switches fancy-input off: messages are typed as one line then, and long ones are cut.",
                     settings.display()
                 ),
-                remedy: "Take fancy-input out of that file.".into(),
-            });
+                "Take fancy-input out of that file.",
+            ));
         }
         checks
     }
@@ -79,16 +78,14 @@ impl Setup for Aider {
 
 fn version(found: &Found) -> Check {
     match found.version {
-        None => Check {
-            health: Health::Bad,
-            message: "Aider does not say its version; its Python may be missing.".into(),
-            remedy: "Run `aider --version` and mend what it complains of, or install it anew with `python -m pip install aider-chat`.".into(),
-        },
-        Some(version) if version != TRIED => Check {
-            health: Health::Doubtful,
-            message: format!("Aider {version} is here; this was tried with {TRIED}."),
-            remedy: "Send it a message and look with `ecorelay why` what became of it.".into(),
-        },
+        None => Check::bad(
+            "Aider does not say its version; its Python may be missing.",
+            "Run `aider --version` and mend what it complains of, or install it anew with `python -m pip install aider-chat`.",
+        ),
+        Some(version) if version != TRIED => Check::doubtful(
+            format!("Aider {version} is here; this was tried with {TRIED}."),
+            "Send it a message and look with `ecorelay why` what became of it.",
+        ),
         Some(version) => Check {
             health: Health::Good,
             message: format!("Aider {version} is here, started with `ecorelay run -- aider`."),

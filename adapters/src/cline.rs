@@ -7,7 +7,7 @@
 
 pub mod hub;
 
-use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
+use crate::setup::{Abilities, Check, Edit, Found, Plan, Setup, Step};
 use crate::{Machine, Version, plugin};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -48,12 +48,7 @@ impl Setup for Cline {
     }
 
     fn find(&self, machine: &Machine) -> Option<Found> {
-        let program = machine.find("cline");
-        if program.is_none() && !data_folder(machine).is_dir() {
-            return None;
-        }
-        let version = program.as_deref().and_then(|p| machine.version(p));
-        Some(Found { program, version })
+        Found::look(machine, "cline", &data_folder(machine))
     }
 
     fn plan(&self, machine: &Machine, _found: &Found) -> Plan {
@@ -93,44 +88,33 @@ impl Setup for Cline {
 
     fn check(&self, machine: &Machine, found: &Found) -> Vec<Check> {
         let mut checks = Vec::new();
-        let mut say = |health, message: String, remedy: &str| {
-            checks.push(Check {
-                health,
-                message,
-                remedy: remedy.to_owned(),
-            });
-        };
         if found.program.is_none() {
-            say(
-                Health::Doubtful,
-                "The folder of Cline CLI is there, but no program `cline` is on the path.".into(),
+            checks.push(Check::doubtful(
+                "The folder of Cline CLI is there, but no program `cline` is on the path.",
                 "npm install --global cline",
-            );
+            ));
         }
         if let Some(version) = found.version.filter(|version| *version < TRIED) {
-            say(
-                Health::Doubtful,
+            checks.push(Check::doubtful(
                 format!("Cline CLI {version} is older than {TRIED}, with which this was tried."),
                 "npm install --global cline@latest",
-            );
+            ));
         }
         if runtime(machine).is_none() {
-            say(
-                Health::Bad,
-                "Cline runs plugins with node, and there is none on the path: only sessions that Cline's hub runs get messages, those of their own terminal keep them in the inbox.".into(),
+            checks.push(Check::bad(
+                "Cline runs plugins with node, and there is none on the path: only sessions that Cline's hub runs get messages, those of their own terminal keep them in the inbox.",
                 "Install Node.js (https://nodejs.org), or let CLINE_JS_RUNTIME_PATH name one.",
-            );
+            ));
         }
         let file = servers_file(machine);
         if std::fs::read(&file).is_ok_and(|text| serde_json::from_slice::<Value>(&text).is_err()) {
-            say(
-                Health::Bad,
+            checks.push(Check::bad(
                 format!(
                     "{} is not plain JSON; Cline then starts none of the servers in it, without a word. It allows no comments there.",
                     file.display()
                 ),
                 "Take the comments, and commas before a closing bracket, out of it.",
-            );
+            ));
         }
         checks
     }

@@ -4,7 +4,7 @@
 //! after `/clear` it starts both anew. Extensions run only where a feature flag says so. Measured
 //! with 1.0.102.
 
-use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
+use crate::setup::{Abilities, Check, Edit, Found, Plan, Setup, Step};
 use crate::{Machine, Version, plugin, settings};
 use serde_json::json;
 use std::path::PathBuf;
@@ -47,12 +47,7 @@ impl Setup for CopilotCli {
     }
 
     fn find(&self, machine: &Machine) -> Option<Found> {
-        let program = machine.find("copilot");
-        if program.is_none() && !folder(machine).is_dir() {
-            return None;
-        }
-        let version = program.as_deref().and_then(|p| machine.version(p));
-        Some(Found { program, version })
+        Found::look(machine, "copilot", &folder(machine))
     }
 
     fn plan(&self, machine: &Machine, _found: &Found) -> Plan {
@@ -104,21 +99,21 @@ impl Setup for CopilotCli {
     fn check(&self, machine: &Machine, found: &Found) -> Vec<Check> {
         let mut checks = Vec::new();
         if found.program.is_none() {
-            checks.push(doubtful(
+            checks.push(Check::doubtful(
                 "The folder of Copilot CLI is there, but no program `copilot` is on the path.",
                 "npm install --global @github/copilot",
             ));
         }
         if let Some(version) = found.version.filter(|version| *version < TRIED) {
-            checks.push(doubtful(
-                &format!(
+            checks.push(Check::doubtful(
+                format!(
                     "Copilot CLI {version} is older than {TRIED}, with which this was tried; it may have no extensions."
                 ),
                 "npm install --global @github/copilot@latest",
             ));
         }
         if !runs_extensions(machine) {
-            checks.push(doubtful(
+            checks.push(Check::doubtful(
                 "Copilot CLI does not run extensions: messages wait in the inbox of a session.",
                 "ecorelay install copilot, and answer yes to its question",
             ));
@@ -135,14 +130,6 @@ fn runs_extensions(machine: &Machine) -> bool {
     settings["enabledFeatureFlags"]["EXTENSIONS"] == true
         || settings["experimental"] == true
         || flags.is_some_and(|flags| flags.split(',').any(|flag| flag.trim() == "EXTENSIONS"))
-}
-
-fn doubtful(message: &str, remedy: &str) -> Check {
-    Check {
-        health: Health::Doubtful,
-        message: message.to_owned(),
-        remedy: remedy.to_owned(),
-    }
 }
 
 fn folder(machine: &Machine) -> PathBuf {

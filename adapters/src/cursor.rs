@@ -5,7 +5,7 @@
 //! documentation and public notes say, tried with a program of the tests that does the same.
 
 use crate::hooks::{HookCall, HookFormat, Wake, id};
-use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
+use crate::setup::{Abilities, Check, Edit, Found, Plan, Setup, Step};
 use crate::{Assistant, ChannelNotifications, Machine, PushPath, Registration};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -63,12 +63,7 @@ impl Setup for CursorCli {
     }
 
     fn find(&self, machine: &Machine) -> Option<Found> {
-        let program = machine.find("cursor-agent");
-        if program.is_none() && !folder(machine).is_dir() {
-            return None;
-        }
-        let version = program.as_deref().and_then(|p| machine.version(p));
-        Some(Found { program, version })
+        Found::look(machine, "cursor-agent", &folder(machine))
     }
 
     fn plan(&self, machine: &Machine, _found: &Found) -> Plan {
@@ -124,21 +119,16 @@ impl Setup for CursorCli {
     }
 
     fn check(&self, machine: &Machine, found: &Found) -> Vec<Check> {
-        let doubtful = |message: String, remedy: &str| Check {
-            health: Health::Doubtful,
-            message,
-            remedy: remedy.to_owned(),
-        };
         let version = found
             .version
             .map_or("of an unknown version".to_owned(), |v| v.to_string());
-        let mut checks = vec![doubtful(
+        let mut checks = vec![Check::doubtful(
             format!("Cursor CLI {version} was never tried with this program, only a stand-in was."),
             "Send it a message and look with `ecorelay why` what became of it.",
         )];
         if let Some(hooks) = crate::settings::read(&folder(machine).join("hooks.json")) {
             for event in strangers(&hooks) {
-                checks.push(doubtful(
+                checks.push(Check::doubtful(
                     format!("The hooks file has the event \"{event}\"; where Cursor CLI does not know it, it ignores the whole file."),
                     "Take it out of ~/.cursor/hooks.json if hooks do not run.",
                 ));

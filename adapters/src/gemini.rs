@@ -9,7 +9,7 @@ mod hook;
 pub(crate) use hook::HOOKS;
 
 use crate::settings;
-use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
+use crate::setup::{Abilities, Check, Edit, Found, Plan, Setup, Step};
 use crate::{Machine, Version};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -58,16 +58,10 @@ impl Setup for GeminiCli {
     }
 
     fn find(&self, machine: &Machine) -> Option<Found> {
-        let program = machine.find("gemini");
-        if program.is_none() && !settings_file(machine).is_file() {
-            return None;
-        }
-        let version = program.as_deref().and_then(|program| {
-            machine
-                .package_version(program, PACKAGE)
-                .or_else(|| machine.version(program))
-        });
-        Some(Found { program, version })
+        Found::of(machine.find("gemini"), &settings_file(machine), |program| {
+            let package = machine.package_version(program, PACKAGE);
+            package.or_else(|| machine.version(program))
+        })
     }
 
     fn plan(&self, machine: &Machine, _found: &Found) -> Plan {
@@ -141,9 +135,9 @@ impl Setup for GeminiCli {
     fn check(&self, machine: &Machine, found: &Found) -> Vec<Check> {
         let mut checks = Vec::new();
         if let Some(version) = found.version.filter(|version| *version < TRIED) {
-            checks.push(doubtful(
+            checks.push(Check::doubtful(
                 format!("Gemini CLI {version} is older than {TRIED}, with which this was tried."),
-                "npm install --global @google/gemini-cli@latest".into(),
+                "npm install --global @google/gemini-cli@latest",
             ));
         }
         let file = settings_file(machine);
@@ -157,13 +151,13 @@ impl Setup for GeminiCli {
 fn hindrances(settings: &Value, file: &str) -> Vec<Check> {
     let mut checks = Vec::new();
     if settings["hooksConfig"]["enabled"] == false {
-        checks.push(doubtful(
-            "Hooks are switched off, so messages do not reach a session that is working.".into(),
+        checks.push(Check::doubtful(
+            "Hooks are switched off, so messages do not reach a session that is working.",
             format!("Set hooksConfig.enabled to true in {file}."),
         ));
     }
     if has(&settings["hooksConfig"]["disabled"], HOOK_NAME) {
-        checks.push(doubtful(
+        checks.push(Check::doubtful(
             format!("The hook {HOOK_NAME} is switched off, so messages do not reach a session that is working."),
             format!("/hooks enable {HOOK_NAME}"),
         ));
@@ -172,16 +166,15 @@ fn hindrances(settings: &Value, file: &str) -> Vec<Check> {
     if has(&settings["mcp"]["excluded"], "ecorelay")
         || (allowed.is_array() && !has(allowed, "ecorelay"))
     {
-        checks.push(Check {
-            health: Health::Bad,
-            message: "The MCP server ecorelay is shut out by mcp.allowed or mcp.excluded.".into(),
-            remedy: format!("Let it in there, in {file}."),
-        });
+        checks.push(Check::bad(
+            "The MCP server ecorelay is shut out by mcp.allowed or mcp.excluded.",
+            format!("Let it in there, in {file}."),
+        ));
     }
     if !hook::wakes(settings) {
-        checks.push(doubtful(
-            "An idle session is not woken: messages wait until it works again.".into(),
-            "ecorelay install gemini, and answer yes to its question".into(),
+        checks.push(Check::doubtful(
+            "An idle session is not woken: messages wait until it works again.",
+            "ecorelay install gemini, and answer yes to its question",
         ));
     }
     checks
@@ -190,14 +183,6 @@ fn hindrances(settings: &Value, file: &str) -> Vec<Check> {
 fn has(list: &Value, item: &str) -> bool {
     list.as_array()
         .is_some_and(|list| list.iter().any(|value| value == item))
-}
-
-fn doubtful(message: String, remedy: String) -> Check {
-    Check {
-        health: Health::Doubtful,
-        message,
-        remedy,
-    }
 }
 
 fn folder(machine: &Machine) -> PathBuf {

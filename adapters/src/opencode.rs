@@ -6,7 +6,7 @@
 //! the nearest `node_modules` or `package.json`, which is why both files are written.
 
 use crate::machine::{Machine, Version};
-use crate::setup::{Abilities, Check, Edit, Found, Health, Plan, Setup, Step};
+use crate::setup::{Abilities, Check, Edit, Found, Plan, Setup, Step};
 use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -62,11 +62,9 @@ impl Setup for OpenCode {
         let program = machine
             .find("opencode")
             .or_else(|| own.is_file().then_some(own));
-        if program.is_none() && !folder(machine).is_dir() {
-            return None;
-        }
-        let version = program.as_deref().and_then(|p| machine.version(p));
-        Some(Found { program, version })
+        Found::of(program, &folder(machine), |program| {
+            machine.version(program)
+        })
     }
 
     fn plan(&self, machine: &Machine, _found: &Found) -> Plan {
@@ -131,47 +129,36 @@ impl Setup for OpenCode {
     }
 
     fn check(&self, machine: &Machine, found: &Found) -> Vec<Check> {
-        let check = |health, message: String, remedy: &str| Check {
-            health,
-            message,
-            remedy: remedy.to_owned(),
-        };
         let mut checks = Vec::new();
         match (&found.program, found.version) {
-            (None, _) => checks.push(check(
-                Health::Doubtful,
+            (None, _) => checks.push(Check::doubtful(
                 format!(
                     "OpenCode's folder {} is there, but no program `opencode` is on the path.",
                     folder(machine).display()
                 ),
                 "Install it with `npm install -g opencode-ai`, or add its folder to PATH.",
             )),
-            (Some(_), None) => checks.push(check(
-                Health::Doubtful,
+            (Some(_), None) => checks.push(Check::doubtful(
                 format!("OpenCode does not say its version; EcoRelay was tried with {TRIED}."),
                 "See what `opencode --version` says.",
             )),
             (Some(_), Some(version)) if (version.0, version.1) < (TRIED.0, TRIED.1) => {
-                checks.push(check(
-                    Health::Doubtful,
+                checks.push(Check::doubtful(
                     format!(
                         "This is OpenCode {version}; EcoRelay was tried with {TRIED}, and messages may not reach sessions of older ones."
                     ),
                     "Bring it up to date: `opencode upgrade`.",
                 ));
             }
-            (Some(_), Some(version)) if version.0 > TRIED.0 => checks.push(check(
-                Health::Doubtful,
+            (Some(_), Some(version)) if version.0 > TRIED.0 => checks.push(Check::doubtful(
                 format!("This is OpenCode {version}; EcoRelay was tried with {TRIED}."),
                 "If messages do not arrive, see whether there is a newer EcoRelay.",
             )),
             _ => {}
         }
         if machine.var("OPENCODE_PURE").is_some() {
-            checks.push(check(
-                Health::Doubtful,
-                "OPENCODE_PURE is set: OpenCode loads no plugins, and messages wait in the inbox."
-                    .into(),
+            checks.push(Check::doubtful(
+                "OPENCODE_PURE is set: OpenCode loads no plugins, and messages wait in the inbox.",
                 "Unset OPENCODE_PURE, and start OpenCode without --pure.",
             ));
         }

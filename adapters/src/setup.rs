@@ -17,7 +17,7 @@ pub use installer::{FileChange, Installer};
 use crate::machine::{Machine, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An assistant as it was found on a machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +26,28 @@ pub struct Found {
     pub program: Option<PathBuf>,
     /// What the program says of its version.
     pub version: Option<Version>,
+}
+
+impl Found {
+    /// Looks for the program of this name, and else for the `settings` that its assistant leaves.
+    pub(crate) fn look(machine: &Machine, name: &str, settings: &Path) -> Option<Self> {
+        Self::of(machine.find(name), settings, |program| {
+            machine.version(program)
+        })
+    }
+
+    /// As [`Found::look`], for a program that is found in another way.
+    pub(crate) fn of(
+        program: Option<PathBuf>,
+        settings: &Path,
+        version: impl FnOnce(&Path) -> Option<Version>,
+    ) -> Option<Self> {
+        if program.is_none() && !settings.exists() {
+            return None;
+        }
+        let version = program.as_deref().and_then(version);
+        Some(Self { program, version })
+    }
 }
 
 /// Everything that setting one assistant up changes, in order.
@@ -108,6 +130,24 @@ pub struct Check {
     pub message: String,
     /// What to do; empty where it works.
     pub remedy: String,
+}
+
+impl Check {
+    pub(crate) fn doubtful(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            health: Health::Doubtful,
+            message: message.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    pub(crate) fn bad(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            health: Health::Bad,
+            message: message.into(),
+            remedy: remedy.into(),
+        }
+    }
 }
 
 /// What an assistant can do with EcoRelay, as measured; each a few words for a table.

@@ -51,12 +51,7 @@ impl Setup for Codex {
     }
 
     fn find(&self, machine: &Machine) -> Option<Found> {
-        let program = machine.find("codex");
-        if program.is_none() && !machine.folder("CODEX_HOME", ".codex").is_dir() {
-            return None;
-        }
-        let version = program.as_deref().and_then(|p| machine.version(p));
-        Some(Found { program, version })
+        Found::look(machine, "codex", &machine.folder("CODEX_HOME", ".codex"))
     }
 
     fn plan(&self, machine: &Machine, found: &Found) -> Plan {
@@ -88,15 +83,9 @@ impl Setup for Codex {
     }
 
     fn check(&self, machine: &Machine, found: &Found) -> Vec<Check> {
-        let check = |health, message: String, remedy: &str| Check {
-            health,
-            message,
-            remedy: remedy.to_owned(),
-        };
         if found.program.is_none() {
             let folder = machine.folder("CODEX_HOME", ".codex");
-            return vec![check(
-                Health::Doubtful,
+            return vec![Check::doubtful(
                 format!(
                     "Codex's folder {} is there, but no program `codex` is on the path.",
                     folder.display()
@@ -106,15 +95,13 @@ impl Setup for Codex {
         }
         let mut checks = Vec::new();
         if machine.var("RELAY_PEER_ID").is_some() {
-            checks.push(check(
-                Health::Doubtful,
-                "RELAY_PEER_ID is set: it names sessions of `codex --no-daemon`, but no thread of a daemon, which has the environment of whoever has started it first.".into(),
+            checks.push(Check::doubtful(
+                "RELAY_PEER_ID is set: it names sessions of `codex --no-daemon`, but no thread of a daemon, which has the environment of whoever has started it first.",
                 "Name a thread with /rename in Codex.",
             ));
         }
         if !has_queue(found) {
-            checks.push(check(
-                Health::Doubtful,
+            checks.push(Check::doubtful(
                 format!(
                     "{}; messages reach live sessions from {QUEUE_SINCE} on, before that they wait in the inbox.",
                     version_words(found)
@@ -122,11 +109,11 @@ impl Setup for Codex {
                 "Bring it up to date: `npm install -g @openai/codex@latest`, then `ecorelay install codex`.",
             ));
         } else if found.version.is_some_and(|version| version < TRIED) {
-            checks.push(check(
-                Health::Good,
-                format!("{}; EcoRelay was tried with {TRIED}.", version_words(found)),
-                "",
-            ));
+            checks.push(Check {
+                health: Health::Good,
+                message: format!("{}; EcoRelay was tried with {TRIED}.", version_words(found)),
+                remedy: String::new(),
+            });
         }
         checks
     }
