@@ -28,6 +28,7 @@ pub(crate) mod reply;
 pub(crate) mod room;
 pub(crate) mod run;
 pub(crate) mod send;
+mod setting_up;
 mod typed;
 pub(crate) mod uninstall;
 pub(crate) mod up;

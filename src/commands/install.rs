@@ -1,13 +1,13 @@
 //! `install`: sets up the assistants that are on this machine, after showing what that changes.
 
+use super::setting_up::{self, Changes};
 use crate::assistants::{
-    Here, absent, agreed, can_ask, installer, machine, meant, on_this_machine, shown_name,
+    Here, absent, agreed, can_ask, installer, machine, meant, on_this_machine,
 };
 use crate::context::Context;
 use crate::error::CliError;
-use crate::view::setup;
-use crate::view::style::{BOLD, DIM, FAIL, GOOD, WARN, paint};
-use crate::view::text::{count, one_line};
+use crate::view::style::{BOLD, DIM, GOOD, WARN, paint};
+use crate::view::text::one_line;
 use clap::Args;
 use ecorelay_adapters::{FileChange, Installer, Plan};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ struct Job {
     here: Here,
     /// The plan, without the steps that were declined.
     plan: Plan,
-    changes: Result<Vec<FileChange>, CliError>,
+    changes: Changes,
 }
 
 impl Job {
@@ -58,10 +58,9 @@ pub(crate) fn run(args: InstallArgs, context: &Context) -> Result<(), CliError> 
     }
     let to_do = jobs.iter().any(|job| !job.changes().is_empty());
     if to_do && !args.dry_run && !args.yes && !can_ask(context) {
-        return Err(CliError::usage(
+        return Err(setting_up::nobody_to_ask(
             "Setting assistants up changes their settings, and nobody can be asked here whether that is meant.",
-        )
-        .hint("To see what would be changed: `--dry-run`. To change it: `--yes`."));
+        ));
     }
     let home = machine.home.to_string_lossy().into_owned();
     if to_do && !args.dry_run && !args.yes {
@@ -141,9 +140,6 @@ fn preview(jobs: &[Job], home: &str) -> String {
     for job in jobs {
         out.push_str(&paint(BOLD, job.here.title()));
         match &job.changes {
-            Err(error) => {
-                out.push_str(&format!("\n  {} {}\n", paint(FAIL, "✗"), error.sentence()));
-            }
             Ok(_) if job.plan.steps.is_empty() => {
                 out.push_str(&format!("  {}\n", paint(DIM, "needs no setting up")));
                 for note in &job.plan.notes {
@@ -153,11 +149,11 @@ fn preview(jobs: &[Job], home: &str) -> String {
             Ok(changes) if changes.is_empty() => {
                 out.push_str(&format!("  {}\n", paint(DIM, "is set up already")));
             }
-            Ok(changes) => {
-                out.push('\n');
-                out.push_str(&setup::changes(changes, Some(home)));
+            changes => {
+                out.push_str(&setting_up::lines(changes, home));
                 let mut asked: Vec<&str> = Vec::new();
-                for question in job.plan.steps.iter().filter_map(|step| step.consent) {
+                let steps = job.plan.steps.iter().filter(|_| changes.is_ok());
+                for question in steps.filter_map(|step| step.consent) {
                     if !asked.contains(&question) {
                         let words = format!("asked first: {}", one_line(question));
                         out.push_str(&format!("  {} {words}\n", paint(WARN, "?")));
@@ -191,20 +187,7 @@ fn finish(jobs: &[Job], acted: bool, declined: bool, context: &Context) -> Resul
             _ => "Nothing was changed: this is what `ecorelay install` does.".to_owned(),
         },
     )?;
-    if failed > 0 {
-        let broken = CliError::failed(format!(
-            "{} could not be set up.",
-            count(failed, "assistant")
-        ));
-        return Err(match context.output.json() {
-            true => broken.already_told(),
-            false => broken.hint("What stands in the way is said above."),
-        });
-    }
-    if declined {
-        return Err(CliError::failed("").already_told());
-    }
-    Ok(())
+    setting_up::end(failed, "set up", declined, context)
 }
 
 fn outcome(changed: &[&Job]) -> String {
@@ -222,24 +205,11 @@ fn outcome(changed: &[&Job]) -> String {
 }
 
 fn document(job: &Job, acted: bool) -> Value {
-    let state = match &job.changes {
-        Err(_) => "failed",
-        Ok(changes) if changes.is_empty() => "set-up",
-        Ok(_) if acted => "changed",
-        Ok(_) => "not-set-up",
-    };
-    let mut document = json!({
-        "id": job.here.setup.id(),
-        "name": shown_name(job.here.setup),
-        "title": job.here.setup.title(),
-        "version": job.here.found.version.map(|version| version.to_string()),
-        "state": state,
-        "files": setup::document(job.changes()),
-        "notes": job.plan.notes,
-    });
-    if let Err(error) = &job.changes {
-        document["message"] = error.sentence().into();
-    }
+    let states = ["not-set-up", "set-up"];
+    let mut document = setting_up::document(job.here.setup, &job.changes, acted, states);
+    let version = job.here.found.version;
+    document["version"] = version.map(|version| version.to_string()).into();
+    document["notes"] = json!(job.plan.notes);
     document
 }
 

@@ -1,10 +1,10 @@
 //! `uninstall`: takes back what `install` did.
 
-use crate::assistants::{agreed, can_ask, installer, machine, meant, on_this_machine, shown_name};
+use super::setting_up::{self, Changes};
+use crate::assistants::{agreed, can_ask, installer, machine, meant, on_this_machine};
 use crate::context::Context;
 use crate::error::CliError;
-use crate::view::setup;
-use crate::view::style::{BOLD, DIM, FAIL, GOOD, paint};
+use crate::view::style::{BOLD, DIM, GOOD, paint};
 use crate::view::text::count;
 use clap::Args;
 use ecorelay_adapters::{FileChange, Plan, Setup};
@@ -28,7 +28,7 @@ pub(crate) struct UninstallArgs {
 struct Job {
     setup: &'static dyn Setup,
     plan: Plan,
-    changes: Result<Vec<FileChange>, CliError>,
+    changes: Changes,
     recorded: bool,
 }
 
@@ -64,10 +64,9 @@ pub(crate) fn run(args: UninstallArgs, context: &Context) -> Result<(), CliError
     let to_do = jobs.iter().any(|job| !job.changes().is_empty());
     let ask = to_do && !args.dry_run && !args.yes;
     if ask && !can_ask(context) {
-        return Err(CliError::usage(
+        return Err(setting_up::nobody_to_ask(
             "This changes settings of assistants, and nobody can be asked here whether that is meant.",
-        )
-        .hint("To see what would be changed: `--dry-run`. To change it: `--yes`."));
+        ));
     }
     let home = machine.home.to_string_lossy().into_owned();
     context.output.text_for_people(&preview(&jobs, &home))?;
@@ -89,16 +88,10 @@ fn preview(jobs: &[Job], home: &str) -> String {
     for job in jobs {
         out.push_str(&paint(BOLD, job.setup.title()));
         match &job.changes {
-            Err(error) => {
-                out.push_str(&format!("\n  {} {}\n", paint(FAIL, "✗"), error.sentence()));
-            }
             Ok(changes) if changes.is_empty() => {
                 out.push_str(&format!("  {}\n", paint(DIM, "has nothing of EcoRelay")));
             }
-            Ok(changes) => {
-                out.push('\n');
-                out.push_str(&setup::changes(changes, Some(home)));
-            }
+            changes => out.push_str(&setting_up::lines(changes, home)),
         }
     }
     out
@@ -124,36 +117,9 @@ fn finish(jobs: &[Job], acted: bool, declined: bool, context: &Context) -> Resul
             (_, false) => "Nothing was changed: this is what `ecorelay uninstall` does.".to_owned(),
         },
     )?;
-    if failed > 0 {
-        let broken = format!("{} could not be changed back.", count(failed, "assistant"));
-        let broken = CliError::failed(broken);
-        return Err(match context.output.json() {
-            true => broken.already_told(),
-            false => broken.hint("What stands in the way is said above."),
-        });
-    }
-    if declined {
-        return Err(CliError::failed("").already_told());
-    }
-    Ok(())
+    setting_up::end(failed, "changed back", declined, context)
 }
 
 fn document(job: &Job, acted: bool) -> Value {
-    let state = match &job.changes {
-        Err(_) => "failed",
-        Ok(changes) if changes.is_empty() => "not-set-up",
-        Ok(_) if acted => "changed",
-        Ok(_) => "set-up",
-    };
-    let mut document = json!({
-        "id": job.setup.id(),
-        "name": shown_name(job.setup),
-        "title": job.setup.title(),
-        "state": state,
-        "files": setup::document(job.changes()),
-    });
-    if let Err(error) = &job.changes {
-        document["message"] = error.sentence().into();
-    }
-    document
+    setting_up::document(job.setup, &job.changes, acted, ["set-up", "not-set-up"])
 }
