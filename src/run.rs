@@ -19,6 +19,7 @@ use crate::context::{Context, SESSION_KEY};
 use crate::error::{CliError, as_sentence};
 use attached::Wanted;
 use ecorelay_adapters::Surroundings;
+use ecorelay_mcp_channel::attach::State;
 use ecorelay_mcp_channel::client::StartHub;
 use ecorelay_mcp_channel::{WrappedOptions, WrappedSession};
 use programs::{Channel, Program, carries_out};
@@ -231,7 +232,7 @@ struct Wrapper {
     /// The text that is being typed.
     on_its_way: Option<Text>,
     /// The state that the source knows.
-    told: Option<(&'static str, &'static str)>,
+    told: Option<(State, &'static str)>,
 }
 
 impl Wrapper {

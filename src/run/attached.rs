@@ -1,23 +1,19 @@
 //! The tie to the EcoRelay channel that the program has started: JSON lines over a local Unix
 //! socket, as every program does that brings a channel's messages into its session.
 
-use super::processes;
 use ecorelay_config::DataDir;
+use ecorelay_mcp_channel::attach::{
+    Attach, FromAttacher, FromChannel, Kind, Lines, State, VERSION,
+};
 use ecorelay_protocol::{PushResult, visible};
-use serde::Deserialize;
-use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Longest line of a channel, in bytes: a text is well under 64 KiB.
-const LINE_BYTES: usize = 1024 * 1024;
 /// Texts that may wait; a channel hands out one at a time.
 const WAITING: usize = 16;
 /// How long a channel may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// The version of the lines.
-const VERSION: u64 = 1;
 
 /// Which channel is looked for.
 #[derive(Debug, Clone)]
@@ -32,36 +28,26 @@ pub(crate) struct Wanted {
     pub(crate) name: Option<String>,
 }
 
-/// A line of a channel.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Line {
-    Attached,
-    Refused,
-    Push {
-        id: u64,
-        text: String,
-    },
-    #[serde(other)]
-    Other,
-}
-
 /// A channel that hands its messages to this process.
 #[derive(Debug)]
 pub(crate) struct Attached {
     stream: stream::Stream,
-    bytes: Vec<u8>,
+    lines: Lines,
     waiting: VecDeque<(u64, String)>,
 }
 
 impl Attached {
     /// Looks for the program's channel and attaches to it.
     pub(crate) async fn find(wanted: &Wanted) -> Option<Self> {
+        let attach = FromAttacher::Attach(Attach {
+            version: VERSION,
+            kind: Kind::Terminal,
+            agent: Some(wanted.agent.clone()),
+            session: None,
+            name: wanted.name.clone(),
+            program_version: None,
+        });
         for path in sockets(wanted) {
-            let attach = json!({
-                "type": "attach", "version": VERSION, "kind": "terminal", "agent": wanted.agent,
-                "session": null, "name": wanted.name, "program_version": null,
-            });
             let tried = tokio::time::timeout(ANSWER_WITHIN, Self::attach(&path, &attach)).await;
             if let Ok(Some(attached)) = tried {
                 return Some(attached);
@@ -70,15 +56,15 @@ impl Attached {
         None
     }
 
-    async fn attach(path: &std::path::Path, attach: &Value) -> Option<Self> {
+    async fn attach(path: &Path, attach: &FromAttacher) -> Option<Self> {
         let mut attached = Self {
             stream: stream::connect(path).await?,
-            bytes: Vec::new(),
+            lines: Lines::of_channel(),
             waiting: VecDeque::new(),
         };
         attached.write(attach).await?;
         match attached.line().await? {
-            Line::Attached => Some(attached),
+            Some(FromChannel::Attached { .. }) => Some(attached),
             _ => None,
         }
     }
@@ -98,7 +84,7 @@ impl Attached {
         let Some(line) = self.line().await else {
             return false;
         };
-        if let Line::Push { id, text } = line {
+        if let Some(FromChannel::Push { id, text, .. }) = line {
             if self.waiting.len() >= WAITING {
                 let why = "too many messages wait for this program".to_owned();
                 self.pushed(id, PushResult::Refused, Some(why)).await;
@@ -111,59 +97,59 @@ impl Attached {
 
     /// Tells what became of a text.
     pub(crate) async fn pushed(&mut self, id: u64, result: PushResult, detail: Option<String>) {
-        let line = json!({
-            "type": "pushed", "id": id, "result": result.as_str(),
-            "detail": visible(&detail.unwrap_or_default()),
-        });
+        let line = FromAttacher::Pushed {
+            id,
+            result,
+            detail: detail.map(|detail| visible(&detail)),
+        };
         // A channel that is gone is noticed by the next read.
         let _ = self.write(&line).await;
     }
 
     /// Tells what the program does.
-    pub(crate) async fn state(&mut self, state: &str) {
-        let _ = self.write(&json!({"type": "state", "state": state})).await;
+    pub(crate) async fn state(&mut self, state: State) {
+        let _ = self.write(&FromAttacher::State { state }).await;
     }
 
     /// Tells the name that the session had before its channel was there.
     pub(crate) async fn call_me(&mut self, name: &str) {
-        let line = json!({"type": "session", "session": null, "name": name});
+        let line = FromAttacher::Session {
+            session: None,
+            name: Some(name.to_owned()),
+        };
         let _ = self.write(&line).await;
     }
 
-    async fn write(&mut self, line: &Value) -> Option<()> {
-        let write = self.stream.write(format!("{line}\n").into_bytes());
+    async fn write(&mut self, line: &FromAttacher) -> Option<()> {
+        let write = self.stream.write(line.encode());
         tokio::time::timeout(ANSWER_WITHIN, write).await.ok()?
     }
 
-    /// Returns the next line that can be read; nothing when the channel is gone, or says
-    /// something of endless length.
-    async fn line(&mut self) -> Option<Line> {
+    /// Returns the next line, or nothing in its place where it cannot be understood; nothing at
+    /// all when the channel is gone, or says something of endless length.
+    async fn line(&mut self) -> Option<Option<FromChannel>> {
         loop {
-            if let Some(end) = self.bytes.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = self.bytes.drain(..=end).collect();
-                return Some(serde_json::from_slice(&line).unwrap_or(Line::Other));
+            if let Some(line) = self.lines.cut() {
+                return Some(FromChannel::read(&line));
             }
-            if self.bytes.len() > LINE_BYTES {
+            if self.lines.is_too_long() {
                 return None;
             }
-            self.stream.read(&mut self.bytes).await?;
+            self.stream.read(self.lines.buffer()).await?;
         }
     }
 }
 
 /// Returns the sockets of the channels that the program or one of its processes has started.
+#[cfg(unix)]
 fn sockets(wanted: &Wanted) -> Vec<PathBuf> {
-    let Ok(folder) = std::fs::read_dir(wanted.dir.root().join("push")) else {
-        return Vec::new();
-    };
-    let paths = folder.flatten().map(|entry| entry.path());
-    let ours = |path: &PathBuf| {
-        let name = path.file_name()?.to_str()?;
-        let (client, _) = name.strip_suffix(".sock")?.split_once('-')?;
-        let client = client.parse().ok()?;
-        processes::comes_from(client, wanted.program).then_some(())
-    };
-    paths.filter(|path| ours(path).is_some()).collect()
+    ecorelay_mcp_channel::attach::client::sockets_inside(wanted.dir.root(), wanted.program)
+}
+
+/// Channels listen on Unix sockets only.
+#[cfg(not(unix))]
+fn sockets(_wanted: &Wanted) -> Vec<PathBuf> {
+    Vec::new()
 }
 
 #[cfg(unix)]

@@ -2,6 +2,7 @@
 //! screen, tried with screens that programs really showed.
 
 use super::programs::{Program, Prompt};
+use ecorelay_mcp_channel::attach::State;
 use vt100::Screen;
 
 /// Longest text before the sign of a prompt that nobody knows, in characters.
@@ -39,11 +40,11 @@ impl Look {
     }
 
     /// Returns the state as it is told to a channel.
-    pub(crate) fn state(self) -> &'static str {
+    pub(crate) fn state(self) -> State {
         match self {
-            Self::Ready | Self::Draft => "idle",
-            Self::Question => "dialog",
-            Self::Busy => "busy",
+            Self::Ready | Self::Draft => State::Idle,
+            Self::Question => State::Dialog,
+            Self::Busy => State::Busy,
         }
     }
 }

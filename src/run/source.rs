@@ -3,6 +3,7 @@
 //! and only when it is asked to.
 
 use super::attached::{Attached, Wanted};
+use ecorelay_mcp_channel::attach::State;
 use ecorelay_mcp_channel::{WrappedOptions, WrappedSession};
 use ecorelay_protocol::PushResult;
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ pub(crate) enum Order {
     /// What the program does, and why nothing may be typed now.
     State {
         /// As channels call it.
-        state: &'static str,
+        state: State,
         /// As words for the sender.
         why: &'static str,
     },
@@ -118,7 +119,7 @@ pub(crate) fn start(plan: Plan) -> Source {
         waiting: waiting_tx,
         texts: texts_tx,
         orders: orders_rx,
-        state: ("busy", "waits: the program is starting"),
+        state: (State::Busy, "waits: the program is starting"),
         answered_before: false,
     };
     tokio::spawn(task.run());
@@ -134,7 +135,7 @@ struct Task {
     waiting: watch::Sender<bool>,
     texts: mpsc::Sender<Option<Text>>,
     orders: mpsc::Receiver<Order>,
-    state: (&'static str, &'static str),
+    state: (State, &'static str),
     /// The long words about answering were shown.
     answered_before: bool,
 }

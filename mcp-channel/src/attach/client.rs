@@ -1,12 +1,13 @@
 //! The other side of the socket, for commands that run inside an assistant: finds the channel
 //! of the session they are in, attaches to it and takes texts. Blocking, so that a hook that
-//! finds nothing is done in a few milliseconds.
+//! finds nothing is done in a few milliseconds. What takes texts for hours speaks the same lines
+//! without it, at one of [`sockets_inside`].
 
 use super::place::{self, FOLDER};
 use super::protocol::{Attach, FromAttacher, FromChannel, Lines};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Longest chain of parents that is followed.
@@ -15,9 +16,6 @@ const ANCESTORS: usize = 64;
 const STARTERS: usize = 2;
 /// How long a channel may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// Longest line of a channel, in bytes: a text of 16 KiB with every character escaped, and its
-/// headers.
-const LINE_BYTES: usize = 256 * 1024;
 
 /// What came of the wish to attach.
 #[derive(Debug)]
@@ -81,16 +79,6 @@ impl Attached {
             .find_map(|entry| Self::at(&entry.socket, attach))
     }
 
-    /// Attaches to the channel that the process `child`, or one that it started, has started:
-    /// for what stands around an assistant.
-    pub fn inside(data_dir: &Path, child: u32, attach: &Attach) -> Option<Self> {
-        let entries = place::entries(&data_dir.join(FOLDER));
-        let mut its = entries
-            .iter()
-            .filter(|entry| chain(entry.client).any(|pid| pid == child));
-        its.find_map(|entry| Self::at(&entry.socket, attach))
-    }
-
     /// Attaches to the channel at a socket.
     pub fn at(socket: &Path, attach: &Attach) -> Option<Self> {
         match Self::ask(socket, attach) {
@@ -106,7 +94,7 @@ impl Attached {
         };
         let mut attached = Self {
             stream,
-            lines: Lines::default(),
+            lines: Lines::of_channel(),
             name: String::new(),
             session: None,
         };
@@ -129,10 +117,8 @@ impl Attached {
     /// # Errors
     /// When the channel is gone, or reads nothing.
     pub fn say(&mut self, line: &FromAttacher) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
         self.stream.set_write_timeout(Some(ANSWER_WITHIN))?;
-        self.stream.write_all(&bytes)
+        self.stream.write_all(&line.encode())
     }
 
     /// Returns the next line of the channel; `None` when there was none in time.
@@ -143,12 +129,11 @@ impl Attached {
         let end = Instant::now() + within;
         let mut bytes = [0; 16 * 1024];
         loop {
-            if let Some(line) = self.lines.next() {
-                return serde_json::from_slice(&line)
-                    .map(Some)
-                    .map_err(io::Error::from);
+            if let Some(line) = self.lines.cut() {
+                let line = FromChannel::read(&line);
+                return line.map(Some).ok_or(io::ErrorKind::InvalidData.into());
             }
-            if self.lines.buffer().len() > LINE_BYTES {
+            if self.lines.is_too_long() {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             let left = end.saturating_duration_since(Instant::now());
@@ -167,6 +152,14 @@ impl Attached {
             }
         }
     }
+}
+
+/// Returns the sockets of the channels that the process `child`, or one that comes from it, has
+/// started: for what stands around an assistant.
+pub fn sockets_inside(data_dir: &Path, child: u32) -> Vec<PathBuf> {
+    let entries = place::entries(&data_dir.join(FOLDER)).into_iter();
+    let inside = entries.filter(|entry| chain(entry.client).any(|pid| pid == child));
+    inside.map(|entry| entry.socket).collect()
 }
 
 /// Returns the processes that this one descends from, the nearest first.

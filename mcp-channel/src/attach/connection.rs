@@ -27,7 +27,7 @@ pub(crate) async fn serve(stream: UnixStream, number: u64, sessions: Arc<Session
     let (reader, writer) = stream.into_split();
     let mut input = Input {
         reader,
-        lines: Lines::default(),
+        lines: Lines::of_attacher(),
     };
     let mut output = Output { writer };
     let first = timeout(ATTACH_WITHIN, input.next()).await;
@@ -240,7 +240,7 @@ impl Input {
     /// up on and call again.
     async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
-            if let Some(line) = self.lines.next() {
+            if let Some(line) = self.lines.cut() {
                 return Some(line);
             }
             if self.lines.is_too_long() {

@@ -3,7 +3,7 @@
 //!
 //! A channel listens on `push/<client pid>-<channel pid>.sock` in the data directory, so that
 //! who attaches finds it by the process that it lives in. Types to know: [`Attach`],
-//! [`FromAttacher`] and [`FromChannel`] (the lines), [`client`] (the other side, for commands).
+//! [`FromAttacher`] and [`FromChannel`] (the lines, which [`Lines`] cuts), [`client`] (the other side, for commands).
 
 #[cfg(unix)]
 pub mod client;
@@ -13,7 +13,7 @@ mod connection;
 mod place;
 pub(crate) mod protocol;
 
-pub use protocol::{Attach, FromAttacher, FromChannel, Kind, State, VERSION};
+pub use protocol::{Attach, FromAttacher, FromChannel, Kind, Lines, State, VERSION};
 
 use crate::sessions::Sessions;
 use ecorelay_config::DataDir;

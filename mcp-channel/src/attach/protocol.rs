@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 /// The version of these lines.
 pub const VERSION: u32 = 1;
-/// Longest line that is read, in bytes: no more is said here than ids and short texts.
-pub(crate) const LINE_BYTES: usize = 64 * 1024;
+/// Longest line of who attaches, in bytes: no more is said there than ids and short texts.
+const ATTACHER_BYTES: usize = 64 * 1024;
+/// Longest line of a channel, in bytes: a text of 16 KiB with every character escaped, and its
+/// headers.
+const CHANNEL_BYTES: usize = 256 * 1024;
 /// Longest id or name that is kept, in characters.
 const LABEL_CHARS: usize = 256;
 
@@ -150,6 +153,7 @@ pub enum FromChannel {
         /// The messages in it.
         msg_ids: Vec<String>,
         /// One of them asks for attention.
+        #[serde(default)]
         urgent: bool,
     },
     /// Nothing is there for a hook.
@@ -185,6 +189,11 @@ impl FromAttacher {
         }
         Some(line)
     }
+
+    /// Returns the line as bytes, with its newline.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
 }
 
 /// Leaves nothing of a text that is empty, and no more of a long one than is kept.
@@ -197,29 +206,55 @@ fn bound(text: &mut Option<String>) {
 }
 
 impl FromChannel {
+    /// Returns the line in these bytes; `None` for nonsense and for types of later versions.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
     /// Returns the line as bytes, with its newline.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        // Serialising these plain types into memory cannot fail.
-        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        encode(self)
     }
 }
 
-/// Cuts bytes into lines. A line over [`LINE_BYTES`] ends the connection.
-#[derive(Debug, Default)]
-pub(crate) struct Lines {
+fn encode(line: &impl Serialize) -> Vec<u8> {
+    // Serialising these plain types into memory cannot fail.
+    let mut bytes = serde_json::to_vec(line).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// Cuts bytes into lines. A line that is too long ends the connection.
+#[derive(Debug)]
+pub struct Lines {
     buffer: Vec<u8>,
+    longest: usize,
 }
 
 impl Lines {
+    /// For the lines of who attaches.
+    pub(crate) fn of_attacher() -> Self {
+        Self {
+            buffer: Vec::new(),
+            longest: ATTACHER_BYTES,
+        }
+    }
+
+    /// For the lines of a channel.
+    pub fn of_channel() -> Self {
+        Self {
+            buffer: Vec::new(),
+            longest: CHANNEL_BYTES,
+        }
+    }
+
     /// Where bytes are read to.
-    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
     /// Returns the next whole line.
-    pub(crate) fn next(&mut self) -> Option<Vec<u8>> {
+    pub fn cut(&mut self) -> Option<Vec<u8>> {
         let end = self.buffer.iter().position(|byte| *byte == b'\n')?;
         let mut line: Vec<u8> = self.buffer.drain(..=end).collect();
         line.pop();
@@ -227,8 +262,8 @@ impl Lines {
     }
 
     /// Returns whether the line under way is longer than any may be.
-    pub(crate) fn is_too_long(&self) -> bool {
-        self.buffer.len() > LINE_BYTES
+    pub fn is_too_long(&self) -> bool {
+        self.buffer.len() > self.longest
     }
 }
 
@@ -305,7 +340,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_not_and_texts_are_bounded(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = FromAttacher::read(&bytes);
+            let _ = (FromAttacher::read(&bytes), FromChannel::read(&bytes));
         }
 
         #[test]
@@ -321,10 +356,10 @@ mod tests {
         fn lines_come_whole_however_they_are_cut(text in "[a-z\n]{0,80}", at in 0usize..80) {
             let bytes = text.as_bytes();
             let (first, rest) = bytes.split_at(at.min(bytes.len()));
-            let (mut lines, mut got) = (Lines::default(), Vec::new());
+            let (mut lines, mut got) = (Lines::of_attacher(), Vec::new());
             for part in [first, rest] {
                 lines.buffer().extend_from_slice(part);
-                while let Some(line) = lines.next() {
+                while let Some(line) = lines.cut() {
                     got.push(String::from_utf8(line).unwrap());
                 }
             }
