@@ -3,7 +3,8 @@
 //!
 //! A channel listens on `push/<client pid>-<channel pid>.sock` in the data directory, so that
 //! who attaches finds it by the process that it lives in. Types to know: [`Attach`],
-//! [`FromAttacher`] and [`FromChannel`] (the lines, which [`Lines`] cuts), [`client`] (the other side, for commands).
+//! [`FromAttacher`] and [`FromChannel`] (the lines, which [`Lines`] cuts), [`client`] (the other side,
+//! for commands).
 
 #[cfg(unix)]
 pub mod client;
