@@ -360,11 +360,8 @@ impl Hub {
             Finish::Send { msg_id } => {
                 let (state, detail) = match waiting.word {
                     Some((PushResult::Handed, ..)) => (DeliveryState::Delivered, None),
-                    Some((PushResult::Refused, path, why)) => {
-                        (DeliveryState::Stored, Some(not_handed("refused", &path, why)))
-                    }
-                    Some((PushResult::Unknown, path, why)) => {
-                        (DeliveryState::Stored, Some(not_handed("does not confirm", &path, why)))
+                    Some((result, _, why)) => {
+                        (DeliveryState::Stored, Some(not_handed(result, why.as_deref())))
                     }
                     None => (
                         DeliveryState::Stored,
@@ -433,14 +430,15 @@ pub(crate) fn send_ack(
     }
 }
 
-fn not_handed(verb: &str, path: &str, why: Option<String>) -> String {
-    let path = if path.is_empty() {
-        "the push path"
-    } else {
-        path
+/// Says to the sender of a message why it was not handed to the live session.
+pub(crate) fn not_handed(result: PushResult, why: Option<&str>) -> String {
+    let what = match (result, why) {
+        (PushResult::Refused, Some(why)) => format!("Not pushed: {why}."),
+        (PushResult::Refused, None) => "Not pushed: the session refused it.".to_owned(),
+        (_, Some(why)) => format!("Pushed, but nothing tells whether it arrived: {why}."),
+        (_, None) => "Pushed, but nothing tells whether it arrived.".to_owned(),
     };
-    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    format!("Pushed, but {path} {verb}{why}. The message is in the inbox.")
+    format!("{what} The message is in the inbox.")
 }
 
 /// Returns the kind of push line that shows a stored message of this kind.

@@ -153,7 +153,7 @@ impl WrappedSession {
             return;
         }
         if self.waiting.len() >= WAITING || self.bytes + item.body.len() > WAITING_BYTES {
-            let why = "too many messages wait for this program; it is in the inbox".to_owned();
+            let why = "too many messages wait for this program".to_owned();
             return self
                 .confirm(&[item.id], PushResult::Refused, Some(why))
                 .await;

@@ -136,10 +136,7 @@ fn what_waits_is_handed_to_who_attaches_and_the_hub_hears_of_it() {
         registered.push(&message(id, "hello"));
         let (result, path, detail, ids) = pushed(&hub);
         assert_eq!((result.as_str(), path.as_str()), ("refused", "plugin"));
-        assert!(
-            detail.contains("no plugin") && detail.contains("inbox"),
-            "{detail}"
-        );
+        assert!(detail.contains("no plugin"), "{detail}");
         assert_eq!(ids, json!([id]));
     }
     let mut plugin = Attacher::attach(dir.path(), "plugin", Value::Null);
@@ -253,7 +250,7 @@ fn who_dies_mid_push_leaves_the_message_for_the_next() {
         if kind != "hook" {
             let (result, path, detail, _) = pushed(&hub);
             assert_eq!((result.as_str(), path.as_str()), ("refused", kind));
-            assert!(detail.contains("inbox"), "{detail}");
+            assert!(detail.contains("went away"), "{detail}");
         }
         let mut next = Attacher::attach(dir.path(), "plugin", Value::Null);
         assert_eq!(next.take_push()["msg_ids"], json!([id]));

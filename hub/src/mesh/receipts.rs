@@ -1,7 +1,7 @@
 //! What became of messages between hubs after they were stored: delivered, read.
 
 use crate::clients::Caller;
-use crate::delivery::Finish;
+use crate::delivery::{Finish, not_handed};
 use crate::hub::{Done, Turn};
 use crate::mesh::LinkId;
 use crate::mesh::incoming::is_id;
@@ -28,19 +28,9 @@ impl Hub {
         let Some((peer, msg_id)) = self.mesh.owed.remove(id) else {
             return;
         };
-        let (state, detail) = match (result, detail) {
-            (PushResult::Handed, _) => (DeliveryState::Delivered, None),
-            (PushResult::Refused, Some(why)) => (
-                DeliveryState::Stored,
-                Some(format!("Not pushed: {why}. The message is in the inbox.")),
-            ),
-            _ => (
-                DeliveryState::Stored,
-                Some(
-                    "Pushed, but nothing tells whether it arrived. The message is in the inbox."
-                        .into(),
-                ),
-            ),
+        let (state, detail) = match result {
+            PushResult::Handed => (DeliveryState::Delivered, None),
+            _ => (DeliveryState::Stored, Some(not_handed(result, detail))),
         };
         self.send_receipt(t, &peer, msg_id, state, detail);
     }

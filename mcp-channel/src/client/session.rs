@@ -355,7 +355,7 @@ impl Connection {
                 if let Some(id) = pushed_id(&line) {
                     self.out.push(&json!({
                         "type": "pushed", "msg_ids": [id], "result": "refused", "path": "none",
-                        "detail": "messages came faster than the session could take them; it is in the inbox",
+                        "detail": "messages came faster than the session could take them",
                     }));
                 }
             }

@@ -62,7 +62,7 @@ pub(crate) async fn fate(answer: oneshot::Receiver<Verdict>, path: PushPath) -> 
     match timeout(HELD_MOST, answer).await {
         Ok(Ok(verdict)) => verdict,
         Ok(Err(_)) => Verdict::refused(format!(
-            "the {path} went away before it had handed the message on; it is in the inbox"
+            "the {path} went away before it had handed the message on"
         )),
         Err(_) => Verdict::unknown(format!(
             "the {path} has held the message for {} hours",

@@ -205,8 +205,7 @@ impl Pusher {
             return;
         }
         if self.switched_off {
-            let verdict =
-                Verdict::refused("pushing is switched off here; the message is in the inbox");
+            let verdict = Verdict::refused("pushing is switched off here");
             return self.confirm(&[id], PushPath::None, verdict).await;
         }
         let path = match self.routes.first(0) {
@@ -273,11 +272,10 @@ impl Pusher {
             let path = self.routes.best();
             self.may_try = false;
             let why = if path == PushPath::None {
-                "this client takes no notifications; the message is in the inbox".to_owned()
+                "this client takes no notifications".to_owned()
             } else {
-                format!(
-                    "no {path} of this session is there at this moment; the message is in the inbox"
-                )
+                let why = self.routes.way().detail;
+                why.unwrap_or_else(|| format!("no {path} at this moment"))
             };
             return self.tell_waiting(path, Verdict::refused(why)).await;
         }

@@ -106,7 +106,7 @@ impl CodexPath {
         let host = Host::look(&self.around);
         if host.is_headless() {
             return Err(Verdict::refused(
-                "`codex exec` may end before it has read what it is sent; the message is in the inbox",
+                "`codex exec` may end before it has read what it is sent",
             ));
         }
         let known = self.session.borrow().clone();
