@@ -273,7 +273,7 @@ fn the_channel_ends_when_its_client_closes_even_in_the_middle_of_a_call() {
     let begun = Instant::now();
     client.close_and_wait();
     assert!(
-        begun.elapsed() < Duration::from_secs(1),
+        begun.elapsed() < Duration::from_secs(5),
         "{:?}",
         begun.elapsed()
     );

@@ -129,7 +129,7 @@ async fn scanners_are_dropped_in_time() {
         let _ = socket.write_all(bytes).await;
         soon(what, closed(&mut socket)).await;
         let took = began.elapsed();
-        assert!(took < Duration::from_secs(5), "{what} stayed {took:?}");
+        assert!(took < Duration::from_secs(20), "{what} stayed {took:?}");
     }
     // A real peer that then says nothing.
     let hub = Hub::new(&server.addresses()[0]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 const INSIDE: &str = "ECORELAY_TEST_OFFLINE";
 
 /// How long such a test may take as a whole, unless it says otherwise.
-pub(crate) const WHOLE_TEST: Duration = Duration::from_secs(300);
+pub(crate) const WHOLE_TEST: Duration = Duration::from_secs(600);
 
 /// Runs `body`, the body of the test of this name, without a network: the test program runs
 /// itself once more in a new network namespace. Where that is not allowed, it says so and runs

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Generous: it is only waited for when something is broken.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Options of a channel in `dir` that starts no hub of its own: the "hub" it starts ends at
 /// once with success, as one does that found another hub running.

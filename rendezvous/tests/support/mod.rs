@@ -13,7 +13,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// Longest wait for anything that should happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for something that should happen.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
