@@ -3,9 +3,13 @@
 use super::home::TestHome;
 use super::process::{Finished, run};
 use super::{found_within, wait_until};
-use std::path::PathBuf;
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+/// How long a program may take to end once its terminal is gone.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// A program in a terminal; it is ended when this is dropped.
 pub(crate) struct Terminal {
@@ -101,6 +105,13 @@ impl Terminal {
             .join("\n")
     }
 
+    /// Returns the number of the program's process.
+    fn program(&self) -> Option<i32> {
+        let mut panes = self.tmux(&["list-panes", "-t", "main", "-F", "#{pane_pid}"]);
+        let said = String::from_utf8(panes.output().ok()?.stdout).ok()?;
+        said.trim().parse().ok()
+    }
+
     fn tmux(&self, args: &[&str]) -> Command {
         let mut command = Command::new("tmux");
         command.arg("-S").arg(&self.socket);
@@ -118,6 +129,21 @@ impl Drop for Terminal {
                 self.screen()
             );
         }
+        let program = self.program();
         let _ = self.tmux(&["kill-server"]).output();
+        let Some(program) = program else { return };
+        // Until it is gone it may write its settings, also those that are looked at next.
+        let over = || is_over(program).then_some(());
+        if found_within(LAST_WORDS, over).is_none() {
+            let pid = Pid::from_raw(program);
+            let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
+            let _ = found_within(LAST_WORDS, over);
+        }
     }
+}
+
+/// Returns whether a process has ended, also where nobody has asked yet how.
+fn is_over(pid: i32) -> bool {
+    let command = std::fs::read(format!("/proc/{pid}/cmdline"));
+    command.is_ok_and(|words| words.is_empty()) || !Path::new(&format!("/proc/{pid}")).exists()
 }
