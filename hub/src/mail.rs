@@ -169,6 +169,7 @@ impl Hub {
             answered: None,
         };
         self.write(t, Write::AppendMessage(Box::new(row.clone())))?;
+        self.status_shown(t);
         self.copy_to_watchers(t, &row);
         Ok(row)
     }

@@ -64,6 +64,10 @@ mod waiting {
     /// How long one look at the connection lasts; it is waited for as long as it is there.
     const LISTEN: Duration = Duration::from_secs(60 * 60);
 
+    /// An assistant that is still putting a command into the background misses its end: it lasts
+    /// at least this long. Gemini CLI takes 0.2 s for it where it is not busy.
+    const LASTS: Duration = Duration::from_secs(3);
+
     /// What a model reads that is woken without the text.
     const NOTICE: &str = "[ecorelay] Messages have come for this session. They stand in this turn, or were shown in the one before; relay_inbox has them too. Start this command again in the background.";
     /// What a model reads below the text.
@@ -80,13 +84,14 @@ mod waiting {
     }
 
     pub(super) fn wait(format: &HookFormat, wake: Wake, global: &Global) -> End {
+        let started = Instant::now();
         let Some(mut channel) = find(format, global) else {
             return End::NoChannel;
         };
         loop {
             match channel.next(LISTEN) {
                 Ok(Some(FromChannel::Push { id, text, .. })) => {
-                    tell(&mut channel, id, &text, wake);
+                    tell(channel, id, &text, wake, started);
                     return End::Told;
                 }
                 // Nothing in this hour, or something that is not meant for a waiter.
@@ -119,12 +124,14 @@ mod waiting {
     }
 
     /// Tells the model, and the channel what became of the text.
-    fn tell(channel: &mut Attached, id: u64, text: &str, wake: Wake) {
+    fn tell(mut channel: Attached, id: u64, text: &str, wake: Wake, started: Instant) {
         let (result, detail) = match wake {
             // The text must be back with the channel before the turn begins.
             Wake::Notice => {
                 let why = "the session is woken; a hook brings the message";
-                conclude(channel, id, PushResult::Refused, Some(why));
+                conclude(&mut channel, id, PushResult::Refused, Some(why));
+                drop(channel);
+                std::thread::sleep(LASTS.saturating_sub(started.elapsed()));
                 // Where nobody reads it, nobody can be woken.
                 let _ = print(NOTICE);
                 return;
@@ -134,7 +141,7 @@ mod waiting {
                 Err(_) => (PushResult::Refused, Some("nobody reads what is printed")),
             },
         };
-        conclude(channel, id, result, detail);
+        conclude(&mut channel, id, result, detail);
     }
 
     fn print(words: &str) -> io::Result<()> {

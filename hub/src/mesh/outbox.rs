@@ -121,6 +121,7 @@ impl Hub {
         outbox.last_seq += 1;
         outbox.waiting += 1;
         outbox.oldest.get_or_insert(t.now);
+        self.status_shown(t);
         self.write(t, Write::AppendOutgoing(Box::new(row.clone())))?;
         let Some(link) = self.mesh.link_to(&peer) else {
             let detail = Some(self.offline_words(&peer));
@@ -266,6 +267,7 @@ impl Hub {
         if outbox.waiting == 0 {
             outbox.oldest = None;
         }
+        self.status_shown(t);
         let (state, detail, refusal, wait) = match ack.outcome {
             Outcome::Stored {
                 state,
@@ -423,6 +425,7 @@ impl Hub {
                 outbox.bytes = outbox.bytes.saturating_sub(bytes);
             }
         }
+        self.status_shown(t);
         let told = refusal.is_some_and(|refusal| {
             let word = Some(refusal);
             self.tell_waiting(t, &row.msg_id, DeliveryState::Outbox, None, word, false)

@@ -73,6 +73,30 @@ fn messages_for_a_hub_that_is_away_arrive_once_and_in_order() {
 }
 
 #[test]
+fn watchers_hear_that_mail_waits_and_that_it_waits_no_more() {
+    let mut mesh = Mesh::formed(2);
+    let (ann, _bob) = (mesh.session(0, "ann"), mesh.session(1, "bob"));
+    let to = format!("bob@{}", mesh.status(1)["hub_id"].as_str().unwrap());
+    mesh.ask(ann, json!({"type": "watch"}));
+    mesh.partition(vec![0, 1]);
+    mesh.pass(A_WHILE);
+    let heard_after = |mesh: &mut Mesh, ms| {
+        mesh.pass(ms);
+        !mesh.take_type(ann, "status_changed").is_empty()
+    };
+    heard_after(&mut mesh, 1_000);
+    mesh.ask(ann, json!({"type": "send", "to": to, "text": "hello"}));
+    assert!(heard_after(&mut mesh, 1_000), "into the outbox");
+    mesh.heal();
+    mesh.pass(A_WHILE);
+    heard_after(&mut mesh, 1_000);
+    mesh.ask(ann, json!({"type": "send", "to": to, "text": "hello"}));
+    assert!(heard_after(&mut mesh, 1_000), "out of it");
+    mesh.ask(ann, json!({"type": "send", "to": "carol", "text": "hello"}));
+    assert!(heard_after(&mut mesh, 1_000), "into a mailbox here");
+}
+
+#[test]
 fn an_unknown_hub_is_told_at_once_with_a_hint() {
     let mut mesh = Mesh::formed(2);
     let ann = mesh.session(0, "ann");
