@@ -65,7 +65,7 @@ mod waiting {
     const LISTEN: Duration = Duration::from_secs(60 * 60);
 
     /// An assistant that is still putting a command into the background misses its end: it lasts
-    /// at least this long. Gemini CLI takes 0.2 s for it where it is not busy.
+    /// at least this long, generously chosen.
     const LASTS: Duration = Duration::from_secs(3);
 
     /// What a model reads that is woken without the text.
